@@ -1,1 +1,26 @@
-//! Placeholder.
+//! What happened in a machine, or was found in a memory image, as data.
+//!
+//! Everything Ringbell shows or judges is a value of this crate: the machine and the executive write
+//! [`Event`]s, the rules read them and write [`Finding`]s, the views print both. The crate has no behavior
+//! beyond looking things up in its own values, so that a stream recorded yesterday can be judged today.
+//!
+//! Addresses are plain `u64`: they belong to the machine or image that was observed, never to the process
+//! that reads the record. [`Modules`] turns them into `driver.sys+0x1a2c`.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod ending;
+mod event;
+mod finding;
+mod module;
+mod object;
+mod report;
+
+pub use ending::{BugcheckRecord, Ending, HangRecord, Registers};
+pub use event::{Access, CreateOutcome, EntryPoint, Event, Mode, RefusedBecause, What};
+pub use finding::{Finding, RuleId, Severity};
+pub use module::{Located, Module, Modules, Symbol};
+pub use object::{ListenerSnapshot, NamespaceEntry, ObjectSnapshot, Snapshot};
+pub use report::{DriverRecord, HostFacts, Report, Reproducible, UnloadOutcome};

@@ -1,0 +1,110 @@
+//! The report of one run: what was loaded, what happened, how it ended, what is wrong with it.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::{Ending, Event, Finding, Modules, Severity, Snapshot};
+
+/// What became of a driver at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+pub enum UnloadOutcome {
+    /// `DriverUnload` ran and the image is gone.
+    Unloaded,
+    /// The driver has no `DriverUnload`: it can never leave, and has no departure audit.
+    NotUnloadable,
+    /// Asked to stay (`--keep-loaded`).
+    Kept,
+    /// `DriverEntry` failed, so the image went at once.
+    EntryFailed,
+    /// The machine died first.
+    NotReached,
+}
+
+/// One driver of the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct DriverRecord {
+    /// File name, unique in the run (`listener.sys`, `listener.sys#2`).
+    pub name: String,
+    /// Where it was mapped.
+    pub base: u64,
+    /// `SizeOfImage`.
+    pub size: u64,
+    /// What `DriverEntry` returned; `None` if it never returned.
+    pub entry_status: Option<u32>,
+    /// What became of it.
+    pub unload: UnloadOutcome,
+}
+
+/// Whether the same inputs give the same stream again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Reproducible {
+    /// The answer.
+    pub yes: bool,
+    /// Why not, where not.
+    pub because: Vec<String>,
+}
+
+/// Facts of the host and the moment, kept apart from the stream because they differ from run to run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct HostFacts {
+    /// Wall time of the run in microseconds.
+    pub wall_us: u64,
+    /// Process id of the kernel process.
+    pub pid: u32,
+}
+
+/// The report of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Report {
+    /// Version of this structure.
+    pub version: u32,
+    /// Version profile.
+    pub profile: String,
+    /// Windows build number.
+    pub build: u32,
+    /// Seed.
+    pub seed: u64,
+    /// Drivers in load order.
+    pub drivers: Vec<DriverRecord>,
+    /// Modules, the kernel first.
+    pub modules: Modules,
+    /// The event stream.
+    pub events: Vec<Event>,
+    /// How it ended.
+    pub ending: Ending,
+    /// State at the end, where the machine lived to tell.
+    pub last: Option<Snapshot>,
+    /// What the rules found.
+    pub findings: Vec<Finding>,
+    /// Exports that were called and only pretend, by name with the number of calls.
+    pub stubs_called: Vec<(String, u64)>,
+    /// Why the records may not be trusted: memory of the run itself was damaged. Empty is good.
+    pub tainted: Vec<String>,
+    /// Whether the stream can be had again.
+    pub reproducible: Reproducible,
+    /// Facts of the host.
+    pub host: HostFacts,
+}
+
+impl Report {
+    /// Current value of [`Report::version`].
+    pub const VERSION: u32 = 1;
+
+    /// Returns the worst severity found.
+    pub fn worst(&self) -> Option<Severity> {
+        self.findings.iter().map(|finding| finding.severity).max()
+    }
+
+    /// Returns the `DebugPrint` texts in order.
+    pub fn debug_output(&self) -> impl Iterator<Item = &str> {
+        self.events.iter().filter_map(|event| match &event.what {
+            crate::What::DebugPrint { text, .. } => Some(text.as_str()),
+            _ => None,
+        })
+    }
+}
