@@ -22,7 +22,7 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
         return status;
     }
 
-    DbgPrint("ringer: ringing %ws with %p and %p at irql %u\n", BOPIN_NAME, ARGUMENT1, ARGUMENT2, KeGetCurrentIrql());
+    DbgPrint("ringer: ringing %ws with %p and %p\n", BOPIN_NAME, ARGUMENT1, ARGUMENT2);
     ExNotifyCallback(object, ARGUMENT1, ARGUMENT2);
     ObDereferenceObject(object);
 

@@ -89,7 +89,8 @@ impl Toolchain {
             .args(["-std=c11", "-O2", "-ffreestanding", "-nostdlib", "-mno-stack-arg-probe", "-DDBG=1"])
             // A report names the caller of an export by its return address; a tail call would hide it.
             .arg("-fno-optimize-sibling-calls")
-            .args(["-Wall", "-Wextra", "-Werror"])
+            // Every Windows driver writes its pool tags as multi-character constants.
+            .args(["-Wall", "-Wextra", "-Werror", "-Wno-multichar"])
             .arg("-isystem")
             .arg(&self.ddk)
             .arg("-Iinclude")
