@@ -1,0 +1,44 @@
+//! Every layout of the crate in one table, gathered at compile time from the modules.
+
+use super::Layout;
+use crate::{ex, io, ke, mm, ntdef, ob, ps, se};
+
+const PARTS: &[&[&Layout]] = &[
+    ntdef::LAYOUTS,
+    ke::LAYOUTS,
+    mm::LAYOUTS,
+    se::LAYOUTS,
+    ob::LAYOUTS,
+    ex::LAYOUTS,
+    io::LAYOUTS,
+    ps::LAYOUTS,
+];
+
+const COUNT: usize = {
+    let mut count = 0;
+    let mut part = 0;
+    while part < PARTS.len() {
+        count += PARTS[part].len();
+        part += 1;
+    }
+    count
+};
+
+const TABLE: [&Layout; COUNT] = {
+    let mut table = [PARTS[0][0]; COUNT];
+    let mut filled = 0;
+    let mut part = 0;
+    while part < PARTS.len() {
+        let mut index = 0;
+        while index < PARTS[part].len() {
+            table[filled] = PARTS[part][index];
+            filled += 1;
+            index += 1;
+        }
+        part += 1;
+    }
+    table
+};
+
+/// Lists every structure this crate knows, module by module (`ntdef`, `ke`, `mm`, `se`, `ob`, `ex`, `io`, `ps`).
+pub const ALL: &[&Layout] = &TABLE;
