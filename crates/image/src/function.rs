@@ -1,0 +1,139 @@
+//! The function table (`.pdata`): where functions begin and end.
+//!
+//! Every x64 function that touches the stack has a `RUNTIME_FUNCTION` here, sorted by address. Parts of one function
+//! (cold code that the compiler moved away) are chained: their unwind data names the entry they belong to. The
+//! unwinder will build on this; the bytes of the unwind data are read here only as far as the chain.
+
+use object::LittleEndian as LE;
+use object::pe;
+
+use crate::error::ImageError;
+use crate::image::Image;
+
+/// Bytes of a `RUNTIME_FUNCTION`.
+const ENTRY: u32 = size_of::<pe::ImageRuntimeFunctionEntry>() as u32;
+/// `UNW_FLAG_CHAININFO`: the unwind data ends with the entry it continues.
+const CHAIN_INFO: u8 = 4;
+/// `RUNTIME_FUNCTION_INDIRECT`: the entry only points to another one.
+const INDIRECT: u32 = 1;
+/// Longer chains are not followed: `RtlLookupFunctionEntry`'s users see one or two links.
+const MAX_CHAIN: usize = 32;
+
+/// One entry of the function table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuntimeFunction {
+    /// RVA of the first instruction.
+    pub begin: u32,
+    /// RVA behind the last instruction.
+    pub end: u32,
+    /// RVA of the unwind data; the lowest bit marks an entry that only points to another.
+    pub unwind: u32,
+}
+
+impl RuntimeFunction {
+    /// Whether an RVA lies in the function.
+    pub fn contains(self, rva: u32) -> bool {
+        self.begin <= rva && rva < self.end
+    }
+
+    fn from_raw(raw: &pe::ImageRuntimeFunctionEntry) -> RuntimeFunction {
+        RuntimeFunction {
+            begin: raw.begin_address.get(LE),
+            end: raw.end_address.get(LE),
+            unwind: raw.unwind_info_address_or_data.get(LE),
+        }
+    }
+}
+
+/// The function table of an image.
+#[derive(Debug, Clone)]
+pub struct FunctionTable<'a> {
+    image: Image<'a>,
+    entries: &'a [pe::ImageRuntimeFunctionEntry],
+    sorted: bool,
+}
+
+impl<'a> Image<'a> {
+    /// Returns the function table; it is empty when the image has none.
+    ///
+    /// # Errors
+    ///
+    /// [`ImageError::Directory`] when it is not in the file.
+    pub fn functions(&self) -> Result<FunctionTable<'a>, ImageError> {
+        let directory = self.directory(pe::IMAGE_DIRECTORY_ENTRY_EXCEPTION).unwrap_or_default();
+        let (rva, size) = (directory.rva, directory.size - directory.size % ENTRY);
+        let outside = ImageError::Directory { what: "function table", rva, size };
+        let bytes = if size == 0 { &[] } else { self.file_bytes(rva, size).ok_or(outside)? };
+        // Cannot fail: the length is a multiple of the entry's size and its alignment is one.
+        let entries = object::pod::slice_from_all_bytes(bytes).unwrap_or(&[]);
+        let mut table = FunctionTable { image: self.clone(), entries, sorted: false };
+        table.sorted = table.iter().zip(table.iter().skip(1)).all(|(left, right)| left.end <= right.begin)
+            && table.iter().all(|function| function.begin < function.end);
+        Ok(table)
+    }
+}
+
+impl FunctionTable<'_> {
+    /// Returns the number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether the image has no function table.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether the entries ascend without overlap, as Windows' binary search needs.
+    pub fn is_sorted(&self) -> bool {
+        self.sorted
+    }
+
+    /// Returns the entries, in the order of the table.
+    pub fn iter(&self) -> impl Iterator<Item = RuntimeFunction> {
+        self.entries.iter().map(RuntimeFunction::from_raw)
+    }
+
+    /// Returns the entry that covers an RVA, or `None` in a leaf function and outside code.
+    ///
+    /// A table that is not sorted is searched from its start.
+    pub fn lookup(&self, rva: u32) -> Option<RuntimeFunction> {
+        if !self.sorted {
+            return self.iter().find(|function| function.contains(rva));
+        }
+        let index =
+            self.entries.partition_point(|entry| entry.begin_address.get(LE) <= rva).checked_sub(1)?;
+        self.entries.get(index).map(RuntimeFunction::from_raw).filter(|function| function.contains(rva))
+    }
+
+    /// Returns the entry of the whole function that a part belongs to; the part itself when it is not chained, or
+    /// when its chain is broken.
+    pub fn primary(&self, part: RuntimeFunction) -> RuntimeFunction {
+        let mut current = part;
+        for _ in 0..MAX_CHAIN {
+            match self.chained(current) {
+                Ok(Some(next)) => current = next,
+                Ok(None) => return current,
+                Err(()) => break,
+            }
+        }
+        part
+    }
+
+    fn chained(&self, function: RuntimeFunction) -> Result<Option<RuntimeFunction>, ()> {
+        let at = if function.unwind & INDIRECT != 0 {
+            function.unwind & !INDIRECT
+        } else {
+            let mut head = [0; 4];
+            self.image.read(function.unwind, &mut head).ok_or(())?;
+            if head[0] >> 3 & CHAIN_INFO == 0 {
+                return Ok(None);
+            }
+            // Codes are two bytes each, padded to an even number of them.
+            let codes = u32::from(head[2]).next_multiple_of(2) * 2;
+            function.unwind.checked_add(4 + codes).ok_or(())?
+        };
+        let raw: pe::ImageRuntimeFunctionEntry = self.image.structure(at).ok_or(())?;
+        Ok(Some(RuntimeFunction::from_raw(&raw)))
+    }
+}

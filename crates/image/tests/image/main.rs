@@ -1,0 +1,9 @@
+//! The image crate against images written byte by byte here: one test per refusal and per feature.
+
+mod builder;
+mod load;
+mod names;
+mod refusals;
+mod tables;
+
+use ringbell_image as image;
