@@ -3,6 +3,7 @@
 mod builder;
 mod load;
 mod names;
+mod real;
 mod refusals;
 mod tables;
 
