@@ -18,6 +18,7 @@
 //! | [`status`], [`bugcheck`], [`irql`] | codes with names |
 //! | [`profile`] | what differs between Windows versions, as data |
 //! | [`hash`] | upper case and the directory hash |
+//! | [`catalog`] | which callback objects exist, who makes them ring, one recorded boot |
 //!
 //! The structures describe a 64-bit machine and are read from memory as they are; readers of memory images use the
 //! field tables with 64-bit addresses instead.
@@ -36,6 +37,7 @@ compile_error!(
 );
 
 pub mod bugcheck;
+pub mod catalog;
 pub mod ex;
 pub mod hash;
 pub mod io;

@@ -82,6 +82,11 @@ impl NTSTATUS {
         TABLE.iter().find(|(_, value)| *value == self.0).map(|(name, _)| *name)
     }
 
+    /// Lists every name with its code, ordered by value; one value may have several names.
+    pub fn names() -> impl Iterator<Item = (&'static str, Self)> {
+        TABLE.iter().map(|(name, value)| (*name, Self(*value)))
+    }
+
     /// Finds a code by its exact name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

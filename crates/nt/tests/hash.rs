@@ -45,7 +45,8 @@ fn hash_variants_agree_below_four_characters_only() {
 #[test]
 fn hash_ignores_case_beyond_ascii() {
     for variant in [NameHash::PerChar, NameHash::Fast4] {
-        for (lower, upper) in [("größe", "GRÖßE"), ("äöüé", "ÄÖÜÉ"), ("жук", "ЖУК"), ("ñandú…", "ÑANDÚ…")] {
+        for (lower, upper) in [("größe", "GRÖßE"), ("äöüé", "ÄÖÜÉ"), ("жук", "ЖУК"), ("ñandú…", "ÑANDÚ…")]
+        {
             assert_eq!(variant.hash(&utf16(lower)), variant.hash(&utf16(upper)), "{lower}");
         }
     }
