@@ -1,0 +1,223 @@
+//! What the executive asks of the world beneath it.
+//!
+//! On Windows these services come from the hardware abstraction layer, the scheduler and the memory manager. Here
+//! they are one trait, so that a fiber machine, a test with ordinary threads, a model checker and somebody else's
+//! kernel are equals.
+//!
+//! Re-entrancy: [`Platform::invoke`], [`Platform::park`], [`Platform::spin_wait`] and [`Platform::set_irql`] may run
+//! other code of the same executive on the same host thread before they return. The executive therefore holds
+//! no Rust borrow and no lock of its own invention across them; the locks that are held there are NT's.
+
+use alloc::borrow::Cow;
+use core::ffi::c_void;
+use core::ptr::NonNull;
+
+use nt::{BugCheck, Irql, KDPC, KSPIN_LOCK, KTHREAD};
+
+/// Address of a callback routine, `void f(Context, Argument1, Argument2)`, `extern "win64"` on x86-64.
+///
+/// May be zero: `ExRegisterCallback` does not look, and neither does this type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct Routine(pub usize);
+
+/// Which pool an allocation comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PoolKind {
+    /// `NonPagedPool`: readable at any IRQL, executable before Windows 8.
+    NonPaged,
+    /// `NonPagedPoolNx`: readable at any IRQL, never executable.
+    NonPagedNx,
+    /// `PagedPool`: below `DISPATCH_LEVEL` only.
+    Paged,
+}
+
+/// A bugcheck about to happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bugcheck {
+    /// The code.
+    pub code: BugCheck,
+    /// The four parameters, with the meaning Windows gives them.
+    pub parameters: [u64; 4],
+    /// What happened, as one lowercase sentence.
+    pub reason: Cow<'static, str>,
+}
+
+/// A wait that can never end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deadlock {
+    /// Who waits for what, as one lowercase sentence.
+    pub reason: Cow<'static, str>,
+}
+
+/// The world beneath the executive.
+pub trait Platform {
+    /// Returns the IRQL of the current processor.
+    fn irql(&self) -> Irql;
+
+    /// Sets the IRQL of the current processor and returns the old one. This is the number only: pending DPCs are the
+    /// business of `ke`, which calls this. May be a scheduling point.
+    fn set_irql(&self, new: Irql) -> Irql;
+
+    /// Returns the number of the current processor.
+    fn processor(&self) -> u8 {
+        0
+    }
+
+    /// Takes one turn of a spin loop on `lock`. May run other threads, yield, or end the world with
+    /// [`Platform::deadlock`] where the lock can never be released.
+    fn spin_wait(&self, lock: *const KSPIN_LOCK);
+
+    /// Returns a 16-byte aligned block of `bytes` for one pool allocation, its `POOL_HEADER` included, or `None` where
+    /// the pool is exhausted. The contents are undefined.
+    fn allocate(&self, pool: PoolKind, bytes: usize) -> Option<NonNull<u8>>;
+
+    /// Takes a block back.
+    ///
+    /// # Safety
+    ///
+    /// `block` came from [`Platform::allocate`] of this platform with the same `pool` and `bytes`, has not been released,
+    /// and is not used afterwards.
+    unsafe fn release(&self, pool: PoolKind, block: NonNull<u8>, bytes: usize);
+
+    /// Returns zeroed storage for the executive's global variables. It lives as long as the platform.
+    fn data(&self, bytes: usize, align: usize) -> NonNull<u8>;
+
+    /// Returns the first of `bytes` addresses inside the kernel image's code that stand for the executive's own routines:
+    /// type procedures, the kernel's listeners. Nothing is ever executed there; the executive recognizes
+    /// its own addresses, and a debugger can name them.
+    fn text(&self, bytes: usize) -> NonNull<u8> {
+        self.data(bytes, 16)
+    }
+
+    /// Returns the current thread. Its `KTHREAD` stays valid while the thread lives.
+    fn current_thread(&self) -> NonNull<KTHREAD>;
+
+    /// Blocks the current thread until it is unparked, or until [`Platform::now`] reaches `deadline`. An unpark that came
+    /// first counts, once. Returning early for no reason is legal. A platform that knows that nobody can
+    /// ever unpark this thread ends the world with [`Platform::deadlock`].
+    fn park(&self, deadline: Option<i64>);
+
+    /// Unblocks `thread`.
+    fn unpark(&self, thread: NonNull<KTHREAD>);
+
+    /// Returns the time since boot in units of 100 ns.
+    fn now(&self) -> i64;
+
+    /// Calls a callback routine in the current thread at the current IRQL.
+    ///
+    /// # Safety
+    ///
+    /// `routine` is the address of code with the contract of a callback routine, and is entitled to these arguments.
+    unsafe fn invoke(
+        &self,
+        routine: Routine,
+        context: *mut c_void,
+        argument1: *mut c_void,
+        argument2: *mut c_void,
+    );
+
+    /// Calls a deferred routine, `void f(Dpc, DeferredContext, SystemArgument1, SystemArgument2)`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Platform::invoke`]; `dpc` may be freed or queued again by the routine.
+    unsafe fn invoke_dpc(
+        &self,
+        routine: Routine,
+        dpc: *mut KDPC,
+        context: *mut c_void,
+        argument1: *mut c_void,
+        argument2: *mut c_void,
+    );
+
+    /// Returns whether anybody wants events, so that building one costs nothing where nobody does.
+    fn listening(&self) -> bool {
+        false
+    }
+
+    /// Takes an event.
+    fn emit(&self, what: record::What) {
+        let _ = what;
+    }
+
+    /// Ends the world: Windows would have crashed.
+    fn bugcheck(&self, check: Bugcheck) -> !;
+
+    /// Ends the world: the current thread can never go on.
+    fn deadlock(&self, deadlock: Deadlock) -> !;
+}
+
+/// A platform behind a reference is a platform, trait objects included.
+impl<T: Platform + ?Sized> Platform for &T {
+    fn irql(&self) -> Irql {
+        (**self).irql()
+    }
+    fn set_irql(&self, new: Irql) -> Irql {
+        (**self).set_irql(new)
+    }
+    fn processor(&self) -> u8 {
+        (**self).processor()
+    }
+    fn spin_wait(&self, lock: *const KSPIN_LOCK) {
+        (**self).spin_wait(lock);
+    }
+    fn allocate(&self, pool: PoolKind, bytes: usize) -> Option<NonNull<u8>> {
+        (**self).allocate(pool, bytes)
+    }
+    unsafe fn release(&self, pool: PoolKind, block: NonNull<u8>, bytes: usize) {
+        // SAFETY: the caller's promise is passed on unchanged.
+        unsafe { (**self).release(pool, block, bytes) }
+    }
+    fn data(&self, bytes: usize, align: usize) -> NonNull<u8> {
+        (**self).data(bytes, align)
+    }
+    fn text(&self, bytes: usize) -> NonNull<u8> {
+        (**self).text(bytes)
+    }
+    fn current_thread(&self) -> NonNull<KTHREAD> {
+        (**self).current_thread()
+    }
+    fn park(&self, deadline: Option<i64>) {
+        (**self).park(deadline);
+    }
+    fn unpark(&self, thread: NonNull<KTHREAD>) {
+        (**self).unpark(thread);
+    }
+    fn now(&self) -> i64 {
+        (**self).now()
+    }
+    unsafe fn invoke(
+        &self,
+        routine: Routine,
+        context: *mut c_void,
+        argument1: *mut c_void,
+        argument2: *mut c_void,
+    ) {
+        // SAFETY: the caller's promise is passed on unchanged.
+        unsafe { (**self).invoke(routine, context, argument1, argument2) }
+    }
+    unsafe fn invoke_dpc(
+        &self,
+        routine: Routine,
+        dpc: *mut KDPC,
+        context: *mut c_void,
+        argument1: *mut c_void,
+        argument2: *mut c_void,
+    ) {
+        // SAFETY: the caller's promise is passed on unchanged.
+        unsafe { (**self).invoke_dpc(routine, dpc, context, argument1, argument2) }
+    }
+    fn listening(&self) -> bool {
+        (**self).listening()
+    }
+    fn emit(&self, what: record::What) {
+        (**self).emit(what);
+    }
+    fn bugcheck(&self, check: Bugcheck) -> ! {
+        (**self).bugcheck(check)
+    }
+    fn deadlock(&self, deadlock: Deadlock) -> ! {
+        (**self).deadlock(deadlock)
+    }
+}
