@@ -1,0 +1,85 @@
+//! Hand-made streams for the rules' tests.
+
+use record::{CreateOutcome, Event, Module, Modules, ObjectSnapshot, Snapshot, Symbol, What};
+
+/// `a.sys` at 0x1_0000 and `b.sys` at 0x2_0000, 64 KiB each, and the kernel.
+pub(crate) fn modules() -> Modules {
+    let module = |name: &str, base: u64| Module {
+        name: name.into(),
+        base,
+        size: 0x1_0000,
+        symbols: vec![
+            Symbol { rva: 0x100, name: "DriverEntry".into() },
+            Symbol { rva: 0x200, name: "OnRing".into() },
+        ],
+    };
+    Modules(vec![module("nt", 0x9_0000), module("a.sys", 0x1_0000), module("b.sys", 0x2_0000)])
+}
+
+/// Code in `a.sys` (`DriverEntry+0x10`).
+pub(crate) const IN_A: u64 = 0x1_0110;
+/// Code in `b.sys`.
+pub(crate) const IN_B: u64 = 0x2_0110;
+/// A routine of `a.sys`.
+pub(crate) const ROUTINE_A: u64 = 0x1_0200;
+/// An object.
+pub(crate) const OBJECT: u64 = 0x50_0030;
+
+/// Builds a stream from (caller, what) pairs.
+pub(crate) fn stream(whats: impl IntoIterator<Item = (u64, What)>) -> Vec<Event> {
+    whats
+        .into_iter()
+        .enumerate()
+        .map(|(sequence, (caller, what))| Event {
+            sequence: sequence as u64,
+            time: 0,
+            processor: 0,
+            thread: 4,
+            irql: 0,
+            caller: (caller != 0).then_some(caller),
+            what,
+        })
+        .collect()
+}
+
+/// An attempt on `\Callback\X`.
+pub(crate) fn attempt(attributes: u32) -> What {
+    What::CreateAttempt { name: Some(NAME.into()), name_at: 0x77, attributes, create: true, multiple: true }
+}
+
+/// Its result.
+pub(crate) fn result(outcome: CreateOutcome) -> What {
+    let failed = outcome == CreateOutcome::Failed;
+    What::CreateResult {
+        name: Some(NAME.into()),
+        outcome,
+        object: if failed { 0 } else { OBJECT },
+        status: if failed { 0xC000_0034 } else { 0 },
+    }
+}
+
+/// The name the streams use.
+pub(crate) const NAME: &str = r"\Callback\X";
+
+/// The object in a snapshot.
+pub(crate) fn object(permanent: bool) -> ObjectSnapshot {
+    ObjectSnapshot {
+        address: OBJECT,
+        header: OBJECT - 0x30,
+        name: Some(NAME.into()),
+        former_name: None,
+        permanent,
+        allow_multiple: true,
+        pointer_count: 2,
+        handle_count: 0,
+        flags: if permanent { 0x12 } else { 0x02 },
+        info_mask: 2,
+        security_descriptor: 1,
+        listeners: vec![],
+    }
+}
+
+/// The departure of `driver` with `objects` alive.
+pub(crate) fn departure(driver: &str, objects: Vec<ObjectSnapshot>) -> What {
+    What::Audit { driver: Some(driver.into()), snapshot: Snapshot { objects, namespace: vec![] } }
+}
