@@ -1,0 +1,342 @@
+//! A run told as a story: what was loaded, what it did, what rang, what was left behind.
+//!
+//! One line per event that a person wants to read, indented by what it happened inside of. Driver output is set off by
+//! `|`, so that nothing a driver prints can pass for a line of Ringbell's own.
+
+use std::fmt::Write as _;
+
+use nt::{BugCheck, Irql, NTSTATUS};
+use record::{
+    Access, CreateOutcome, Ending, EntryPoint, Event, Mode, RefusedBecause, Report, Severity, UnloadOutcome,
+    What,
+};
+
+use crate::text::printable;
+
+/// Tells the whole run: events, ending, findings, verdict.
+pub fn story(report: &Report) -> String {
+    let mut out = String::new();
+    let mut teller = Teller { report, depth: 0, out: &mut out };
+    for event in &report.events {
+        teller.tell(event);
+    }
+    ending(report, &mut out);
+    findings(report, &mut out);
+    let _ = writeln!(out, "\nverdict: {}", verdict(report));
+    out
+}
+
+/// Returns the verdict: one phrase that is only `clean` where everything was seen and nothing was wrong.
+pub fn verdict(report: &Report) -> String {
+    let count = |severity| report.findings.iter().filter(|finding| finding.severity == severity).count();
+    let (errors, warnings, notes) = (count(Severity::Error), count(Severity::Warning), count(Severity::Note));
+    let failed: Vec<&str> = report
+        .drivers
+        .iter()
+        .filter(|driver| driver.unload == UnloadOutcome::EntryFailed)
+        .map(|driver| driver.name.as_str())
+        .collect();
+    let mut parts = Vec::new();
+    match &report.ending {
+        Ending::Finished => {}
+        Ending::Bugcheck(check) => parts.push(format!("bugcheck {}", BugCheck(check.code))),
+        Ending::Hang(hang) if hang.deadlock => parts.push("deadlock".into()),
+        Ending::Hang(_) => parts.push("hang".into()),
+        Ending::AbsentExport { name, .. } => parts.push(format!("stopped at the absent export `{name}`")),
+        Ending::EventLimit { .. } => parts.push("event limit".into()),
+        Ending::Died { .. } => parts.push("the kernel process died".into()),
+    }
+    if !report.tainted.is_empty() {
+        parts.push("tainted".into());
+    }
+    for name in failed {
+        parts.push(format!("`{name}` failed to start"));
+    }
+    for (number, singular) in [(errors, "error"), (warnings, "warning")] {
+        if number > 0 {
+            parts.push(plural(number, singular));
+        }
+    }
+    if parts.is_empty() {
+        parts.push("clean".into());
+    }
+    if notes > 0 {
+        parts.push(plural(notes, "note"));
+    }
+    match report.stubs_called.len() {
+        0 => {}
+        number => parts.push(format!("{} called", plural(number, "stub"))),
+    }
+    parts.join(", ")
+}
+
+fn plural(number: usize, singular: &str) -> String {
+    format!("{number} {singular}{}", if number == 1 { "" } else { "s" })
+}
+
+struct Teller<'a> {
+    report: &'a Report,
+    depth: usize,
+    out: &'a mut String,
+}
+
+impl Teller<'_> {
+    fn line(&mut self, text: &str) {
+        let _ = writeln!(self.out, "{:width$}{}", "", printable(text), width = 2 * self.depth);
+    }
+
+    fn place(&self, address: u64) -> String {
+        self.report.modules.locate(address).to_string()
+    }
+
+    fn leave(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    /// Tells one event. Long, because it is the table of all sentences.
+    #[expect(clippy::too_many_lines, reason = "one arm per sentence; splitting would scatter the vocabulary")]
+    fn tell(&mut self, event: &Event) {
+        match &event.what {
+            What::Booted { profile, build, seed } => {
+                self.line(&format!("boot {profile} (build {build}), seed {seed}"));
+            }
+            What::Step { text } => {
+                self.depth = 0;
+                self.out.push('\n');
+                self.line(text);
+                self.depth = 1;
+            }
+            What::ImageLoaded { name, base, size, .. } => {
+                self.line(&format!("{name} mapped at {base:#x}, {size:#x} bytes"));
+            }
+            What::ImageUnloaded { name, .. } => self.line(&format!("{name} unmapped")),
+            What::EntryCalled { entry, name, routine } => {
+                let place = self.place(*routine);
+                self.line(&format!("{} {name} at {place}", entry_verb(*entry)));
+                self.depth += 1;
+            }
+            What::EntryReturned { entry, status, irql, .. } => {
+                self.leave();
+                let status = status.map(|status| format!(" {}", NTSTATUS(status))).unwrap_or_default();
+                let level =
+                    if *irql == event_floor(*entry) { String::new() } else { format!(" at {}", Irql(*irql)) };
+                self.line(&format!("{} returned{status}{level}", entry_name(*entry)));
+            }
+            What::DebugPrint { text, .. } => {
+                for line in text.trim_end_matches(['\n', '\r']).split('\n') {
+                    self.line(&format!("| {}", line.trim_end_matches('\r')));
+                }
+            }
+            What::ExportCalled { name, arguments: [a, b, c, d] } => {
+                self.line(&format!("{name}({a:#x}, {b:#x}, {c:#x}, {d:#x})"));
+                self.depth += 1;
+            }
+            What::ExportReturned { name, value } => {
+                self.leave();
+                self.line(&format!("{name} = {value:#x}"));
+            }
+            What::AbsentExport { module, name, access, .. } => {
+                let from = event.caller.map(|caller| self.place(caller)).unwrap_or_default();
+                let verb = match access {
+                    Access::Call => "called",
+                    Access::Read => "read",
+                    Access::Write => "written",
+                };
+                self.line(&format!("absent export {module}!{name} {verb} from {from}"));
+            }
+            What::PartialExport { name, detail } => self.line(&format!("{name} is partial: {detail}")),
+            What::StubExport { name } => self.line(&format!("{name} is a stub: it did nothing")),
+            What::IrqlContract { name, highest, actual } => {
+                self.line(&format!("{name} called at {}, allowed up to {}", Irql(*actual), Irql(*highest)))
+            }
+            What::Emulated { what, at } => {
+                let place = self.place(*at);
+                self.line(&format!("emulated {what} at {place}"));
+            }
+            What::DeviceCreated { device, name } => {
+                let name = name.as_deref().unwrap_or("(unnamed)");
+                self.line(&format!("device {name} created at {device:#x}"));
+            }
+            What::DeviceDeleted { device } => self.line(&format!("device {device:#x} deleted")),
+            What::Audit { driver, snapshot } => {
+                if let Some(driver) = driver {
+                    let left = self
+                        .report
+                        .findings
+                        .iter()
+                        .filter(|finding| finding.evidence.last() == Some(&event.sequence));
+                    let left = left.count();
+                    let result =
+                        if left == 0 { "nothing left behind".into() } else { plural(left, "finding") };
+                    self.line(&format!("departure audit of {driver}: {result}"));
+                } else {
+                    self.line(&format!("{} alive", plural(snapshot.objects.len(), "callback object")));
+                }
+            }
+            What::Bugcheck(_) => {}
+            What::CreateAttempt { .. } => {}
+            What::CreateResult { name, outcome, object, status } => {
+                let name = name.as_deref().unwrap_or("(unnamed)");
+                let text = match outcome {
+                    CreateOutcome::Created => format!("created {name} at {object:#x}"),
+                    CreateOutcome::Unnamed => format!("created an unnamed callback object at {object:#x}"),
+                    CreateOutcome::Opened => format!("opened {name} at {object:#x}"),
+                    CreateOutcome::Failed => {
+                        format!("failed to create or open {name}: {}", NTSTATUS(*status))
+                    }
+                };
+                self.line(&text);
+            }
+            What::Referenced { object, count } => {
+                self.line(&format!("referenced {object:#x}, count {count}"))
+            }
+            What::Dereferenced { object, count } => {
+                self.line(&format!("dereferenced {object:#x}, count {count}"))
+            }
+            What::Registered { object, routine, context, .. } => {
+                let place = self.place(*routine);
+                self.line(&format!("registered {place} on {object:#x}, context {context:#x}"));
+            }
+            What::RegisterRefused { object, routine, because } => {
+                let place = self.place(*routine);
+                let because = match because {
+                    RefusedBecause::SingleCallbackTaken => "it admits one routine and has one",
+                    RefusedBecause::NoMemory => "no memory",
+                };
+                self.line(&format!("refused to register {place} on {object:#x}: {because}"));
+            }
+            What::UnregisterWaits { busy, .. } => {
+                self.line(&format!("unregister waits for {} in flight", plural(*busy as usize, "call")));
+            }
+            What::Unregistered { object, routine, .. } => {
+                let place = self.place(*routine);
+                self.line(&format!("unregistered {place} from {object:#x}"));
+            }
+            What::NotifyBegin { object, argument1, argument2, mode } => {
+                let held = if *mode == Mode::Held { ", lock held" } else { "" };
+                let level = Irql(event.irql);
+                self.line(&format!("ring {object:#x} ({argument1:#x}, {argument2:#x}) at {level}{held}"));
+                self.depth += 1;
+            }
+            What::DeliveryBegin { routine, context, .. } => {
+                let place = self.place(*routine);
+                self.line(&format!("-> {place}, context {context:#x}"));
+                self.depth += 1;
+            }
+            What::DeliveryEnd { .. } => self.leave(),
+            What::NotifyEnd { delivered, .. } => {
+                self.leave();
+                self.line(&format!("{} called", plural(*delivered as usize, "routine")));
+            }
+            What::NameRemoved { name, .. } => self.line(&format!("name {name} removed")),
+            What::ObjectDeleted { object, name } => {
+                let name = name.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
+                self.line(&format!("callback object {object:#x}{name} deleted"));
+            }
+            What::KernelListener { routine, context, arguments: [a, b] } => {
+                self.line(&format!("-> {routine} ({a:#x}, {b:#x}), context {context:#x}"));
+            }
+            What::Note { text, details } => {
+                self.line(text);
+                self.depth += 1;
+                for detail in details {
+                    self.line(detail);
+                }
+                self.depth -= 1;
+            }
+        }
+    }
+}
+
+fn entry_name(entry: EntryPoint) -> &'static str {
+    match entry {
+        EntryPoint::DriverEntry => "DriverEntry",
+        EntryPoint::DriverUnload => "DriverUnload",
+        EntryPoint::Thread => "thread",
+        EntryPoint::WorkItem => "work item",
+        EntryPoint::Dpc => "DPC",
+        EntryPoint::Dispatch => "dispatch routine",
+    }
+}
+
+fn entry_verb(entry: EntryPoint) -> String {
+    format!("{} of", entry_name(entry))
+}
+
+/// IRQL a routine of this kind is called at, and must return at.
+fn event_floor(entry: EntryPoint) -> u8 {
+    if entry == EntryPoint::Dpc { Irql::DISPATCH.0 } else { Irql::PASSIVE.0 }
+}
+
+fn ending(report: &Report, out: &mut String) {
+    let place = |address: u64| report.modules.locate(address).to_string();
+    match &report.ending {
+        Ending::Finished => {}
+        Ending::Bugcheck(check) => {
+            let _ = writeln!(out, "\n*** bugcheck {}", BugCheck(check.code));
+            let [a, b, c, d] = check.parameters;
+            let _ = writeln!(out, "    {}", printable(&check.reason));
+            let _ = writeln!(out, "    parameters {a:#x}, {b:#x}, {c:#x}, {d:#x}");
+            if let Some(at) = check.at {
+                let _ = writeln!(out, "    at {}", place(at));
+            }
+            if let Some(instruction) = &check.instruction {
+                let _ = writeln!(out, "    instruction {}", printable(instruction));
+            }
+            if let Some(registers) = &check.registers {
+                out.push_str(&crate::text::registers(registers));
+            }
+            for (index, address) in check.stack.iter().enumerate() {
+                let _ =
+                    writeln!(out, "    {}{}", if index == 0 { "stack " } else { "      " }, place(*address));
+            }
+        }
+        Ending::Hang(hang) => {
+            let what = if hang.deadlock { "deadlock" } else { "hang" };
+            let limit = if hang.deadlock {
+                "nobody can ever run again".into()
+            } else {
+                format!("time limit of {} ms reached", hang.limit_ms)
+            };
+            let _ = writeln!(out, "\n*** {what}: {limit}");
+            if let Some(at) = hang.at {
+                let _ = writeln!(out, "    at {}", place(at));
+            }
+            for detail in &hang.details {
+                let _ = writeln!(out, "    {}", printable(detail));
+            }
+        }
+        Ending::AbsentExport { module, name, at } => {
+            let _ = writeln!(out, "\n*** absent export {module}!{name}, used at {}", place(*at));
+            let _ = writeln!(out, "    hint: `ringbell imports` lists what a driver needs and what is there");
+        }
+        Ending::EventLimit { limit } => {
+            let _ = writeln!(out, "\n*** event limit: more than {limit} events");
+        }
+        Ending::Died { signal, code } => {
+            let how = match (signal, code) {
+                (Some(signal), _) => format!("ended by signal {signal}"),
+                (None, Some(code)) => format!("exit code {code}"),
+                (None, None) => "no status".into(),
+            };
+            let _ = writeln!(out, "\n*** the kernel process died without last words ({how})");
+        }
+    }
+    for why in &report.tainted {
+        let _ = writeln!(out, "\n*** tainted: {}", printable(why));
+    }
+}
+
+fn findings(report: &Report, out: &mut String) {
+    for finding in &report.findings {
+        let severity = match finding.severity {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        let _ =
+            writeln!(out, "\n{severity} {} {}: {}", finding.rule, finding.slug, printable(&finding.message));
+        let _ = writeln!(out, "  on Windows: {}", finding.windows);
+        let _ = writeln!(out, "  fix: {}", finding.fix);
+    }
+}
