@@ -1,0 +1,71 @@
+//! `Dbg`: debug output.
+//!
+//! Models the `DbgPrint` family of `ntoskrnl.exe`. Different on purpose: every message is recorded, whatever its
+//! component and level; on Windows the filter masks of the component decide, and `DbgPrint` itself is silent unless
+//! somebody asked for it.
+
+use record::What;
+
+use crate::export::{Address, Variable};
+use crate::format::{Sink, format, text};
+use crate::guest;
+use crate::kernel::Kernel;
+use nt::NTSTATUS;
+
+/// Most bytes of one message; a longer one is cut, and its last byte becomes a newline.
+const MESSAGE: usize = 512;
+
+fn print(k: &Kernel, prefix: u64, pattern: u64, arguments: u64, filter: Option<(u32, u32)>) -> NTSTATUS {
+    let mut sink = Sink::<u8>::new(MESSAGE);
+    if prefix != 0 {
+        for byte in guest::terminated_within::<u8>(k, prefix, MESSAGE) {
+            sink.push(byte);
+        }
+    }
+    format(k, &guest::terminated::<u8>(k, pattern), arguments, &mut sink);
+    let (mut bytes, length) = sink.finish();
+    if length > MESSAGE {
+        bytes[MESSAGE - 1] = b'\n';
+    }
+    k.host().emit(What::DebugPrint { text: text(&bytes), filter });
+    nt::STATUS_SUCCESS
+}
+
+/// Prints to the debugger.
+pub(crate) fn DbgPrint(k: &Kernel, pattern: Address, arguments: Variable) -> NTSTATUS {
+    print(k, 0, pattern.0, arguments.0, None)
+}
+
+/// Prints to the debugger, in the name of a component.
+pub(crate) fn DbgPrintEx(
+    k: &Kernel,
+    component: u32,
+    level: u32,
+    pattern: Address,
+    arguments: Variable,
+) -> NTSTATUS {
+    print(k, 0, pattern.0, arguments.0, Some((component, level)))
+}
+
+/// Prints to the debugger, in the name of a component, with the arguments in a `va_list`.
+pub(crate) fn vDbgPrintEx(
+    k: &Kernel,
+    component: u32,
+    level: u32,
+    pattern: Address,
+    arguments: Address,
+) -> NTSTATUS {
+    print(k, 0, pattern.0, arguments.0, Some((component, level)))
+}
+
+/// The same with a text before each message.
+pub(crate) fn vDbgPrintExWithPrefix(
+    k: &Kernel,
+    prefix: Address,
+    component: u32,
+    level: u32,
+    pattern: Address,
+    arguments: Address,
+) -> NTSTATUS {
+    print(k, prefix.0, pattern.0, arguments.0, Some((component, level)))
+}

@@ -1,0 +1,64 @@
+//! What the exports ask of the machine beneath them, beyond what the executive asks.
+
+use core::ptr::NonNull;
+
+use executive::Platform;
+use nt::ETHREAD;
+
+/// What a new thread runs. It does not return: its last act is [`Host::exit_thread`].
+pub type ThreadBody = Box<dyn FnOnce()>;
+
+/// The machine, as the exports see it. Object-safe: a [`Kernel`](crate::Kernel) holds a `&'static dyn Host`.
+pub trait Host: Platform + Sync {
+    /// Returns whether the `bytes` from `address` up all lie in guest memory: the user half, or the kernel range.
+    /// Says nothing about whether a page is mapped there.
+    fn is_guest(&self, address: u64, bytes: u64) -> bool;
+
+    /// Returns whether the page of a guest address is mapped and readable, for `MmIsAddressValid`.
+    fn is_mapped(&self, address: u64) -> bool;
+
+    /// Calls driver code with up to eight integer arguments on the driver stack of the current thread, and returns its `rax`.
+    ///
+    /// # Safety
+    ///
+    /// `routine` is the address of code with the Windows x64 convention that is entitled to these arguments.
+    unsafe fn call_driver(&self, routine: u64, arguments: &[u64]) -> u64;
+
+    /// Gives `thread` something to run on. The kernel has allocated and initialized the thread object, its identifiers
+    /// included; the machine fills in what belongs to the stack, and may start the thread before this returns.
+    /// Returns `false` where it has no room for another thread.
+    fn start_thread(&self, thread: NonNull<ETHREAD>, body: ThreadBody) -> bool;
+
+    /// Takes the current thread off its processor for good. The kernel has signaled the thread object already, and it may
+    /// be gone: nothing of it is touched from here on.
+    fn exit_thread(&self) -> !;
+
+    /// Returns the address in driver code that the export call now being served returns to; `None` where the kernel
+    /// acts by itself.
+    fn caller(&self) -> Option<u64>;
+
+    /// Returns base and size of the loaded image that covers `address`, the kernel's own included.
+    fn module_at(&self, address: u64) -> Option<(u64, u64)>;
+
+    /// Returns the address of an export of the kernel image, code or data, for `MmGetSystemRoutineAddress`.
+    fn export_address(&self, name: &str) -> Option<u64>;
+
+    /// Gives other threads a chance to run. Called at the entry of every export.
+    fn scheduling_point(&self);
+
+    /// Burns time without giving up the processor: `KeStallExecutionProcessor`, in units of 100 ns.
+    fn stall(&self, time: i64);
+
+    /// Returns a number that depends on the seed and on how many were drawn before, and on nothing else.
+    fn random(&self) -> u64;
+
+    /// Returns the number of processors.
+    fn processors(&self) -> u8 {
+        1
+    }
+
+    /// Returns whether every export call becomes two events.
+    fn tracing(&self) -> bool {
+        false
+    }
+}
