@@ -286,7 +286,9 @@ impl ImageError {
             ImageError::NotPe(Likeness::CoffObject | Likeness::Archive) => {
                 "link it first: subsystem native, entry `DriverEntry`"
             }
-            ImageError::NotPe(Likeness::CrashDump) => "`ringbell inspect` is for memory images",
+            ImageError::NotPe(Likeness::CrashDump) => {
+                "a memory image holds no driver file; give the `.sys` file itself"
+            }
             ImageError::NotPe(_) => "give a Windows x64 driver, a `.sys` file",
             ImageError::Truncated { .. } | ImageError::SectionOutsideFile { .. } => {
                 "copy the file again; compare its size with the original"

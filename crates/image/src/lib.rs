@@ -19,6 +19,9 @@
 //!
 //! - A page is never both writable and executable: of a section that asks for both, write is dropped and a
 //!   [`Note`] says so. Only pages that several sections of a low-alignment image share may keep both.
+//! - The headers in memory are those of the file: `ImageBase` is not rewritten after relocation.
+//! - Dynamic relocations (retpoline and import-optimization tables of the load configuration) are not applied; the
+//!   code runs without them.
 //! - Signatures (`Security` directory, `FORCE_INTEGRITY`) are not verified.
 //! - Exception unwinding is not here yet: `.pdata` is exposed as facts ([`FunctionTable`]).
 #![forbid(unsafe_code)]

@@ -8,7 +8,7 @@ use crate::image::{self, Image, ImageError, Note, RelocationFault};
 const RELOC: usize = 5;
 
 /// A driver with a pointer at 0x2008 to 0x1010, and the given relocation table.
-fn relocatable(table: Vec<u8>) -> Pe {
+pub(crate) fn relocatable(table: Vec<u8>) -> Pe {
     let mut pe = Pe::new();
     let mut data = vec![0; 0x20];
     put(&mut data, 8, &(BASE + 0x1010).to_le_bytes());

@@ -2,7 +2,9 @@
 
 mod builder;
 mod load;
+mod mutants;
 mod names;
+mod oracle;
 mod real;
 mod refusals;
 mod tables;

@@ -4,7 +4,7 @@ use crate::builder::{CODE, DATA, INIT, Pe, RDATA};
 use crate::image::{Image, SymbolSource, Symbols};
 use crate::tables::{export_table, function_table};
 
-fn named() -> Pe {
+pub(crate) fn named() -> Pe {
     let mut pe = Pe::new();
     pe.push(".data", DATA, vec![0; 0x20]);
     pe.push("INIT", INIT, vec![0xc3; 0x40]);
@@ -94,4 +94,27 @@ fn long_section_names_come_from_the_string_table() {
     pe.parts[3].name = *b"/9999\0\0\0";
     let bytes = pe.build();
     assert_eq!(Image::parse(&bytes).unwrap().sections()[3].name, "/9999");
+}
+
+#[test]
+fn many_long_names_stop_at_the_limit() {
+    let mut pe = Pe::new();
+    let long = "n".repeat(500);
+    pe.parts[0].virtual_size = 0x1_0000;
+    // The first puts its name into the string table at offset 4; the others point to the same one.
+    pe.symbols = vec![(long, 0, 1, 0x20, 2, 0)];
+    let mut bytes = pe.build();
+    let strings = bytes.split_off(bytes.len() - 4 - 501);
+    let record = bytes[bytes.len() - 18..].to_vec();
+    let count = 40_000_u32;
+    for index in 1..count {
+        let mut record = record.clone();
+        record[8..12].copy_from_slice(&index.to_le_bytes());
+        bytes.extend(record);
+    }
+    bytes.extend(strings);
+    bytes[0x90..0x94].copy_from_slice(&count.to_le_bytes());
+    let symbols = Symbols::of(&Image::parse(&bytes).unwrap());
+    assert!(!symbols.is_complete());
+    assert_eq!(symbols.len(), (16 << 20) / 500);
 }

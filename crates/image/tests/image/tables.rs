@@ -6,7 +6,7 @@ use crate::image::{
     ImportSymbol, ModuleClass, classify_module,
 };
 
-fn importing(modules: &[(&str, &[Want], bool)]) -> Pe {
+pub(crate) fn importing(modules: &[(&str, &[Want], bool)]) -> Pe {
     let mut pe = Pe::new();
     let rva = pe.next_rva();
     pe.push(".idata", DATA, import_table(rva, modules));
@@ -213,7 +213,7 @@ fn exports_and_forwarders_are_read() {
 }
 
 /// A load configuration in `.rdata` at 0x2000, cookie at 0x3000, guard slots at 0x2200 and 0x2208.
-fn guarded(size: u32, cookie: u64) -> Pe {
+pub(crate) fn guarded(size: u32, cookie: u64) -> Pe {
     let mut pe = Pe::new();
     let mut data = vec![0; 0x300];
     put(&mut data, 0, &size.to_le_bytes());
