@@ -1,0 +1,64 @@
+//! Platforms that cannot run drivers.
+
+use record::{Event, Snapshot, UnloadOutcome};
+
+use crate::{Config, MachineError, Outcome};
+
+/// A machine that cannot be had on this platform: [`Machine::boot`] always fails.
+#[derive(Debug)]
+pub enum Machine {}
+
+#[expect(missing_docs, clippy::missing_errors_doc, reason = "documented on the platform that has machines")]
+impl Machine {
+    pub fn boot(_config: Config) -> Result<Self, MachineError> {
+        Err(MachineError::Unsupported)
+    }
+
+    pub fn config(&self) -> &Config {
+        match *self {}
+    }
+
+    pub fn build(&self) -> u32 {
+        match *self {}
+    }
+
+    pub fn process_id(&self) -> u32 {
+        match *self {}
+    }
+
+    pub fn events(&self) -> &[Event] {
+        match *self {}
+    }
+
+    pub fn has_ended(&self) -> bool {
+        match *self {}
+    }
+
+    pub fn step(&mut self, _text: &str) -> Result<(), MachineError> {
+        match *self {}
+    }
+
+    pub fn advance(&mut self, _ticks: u64) -> Result<(), MachineError> {
+        match *self {}
+    }
+
+    pub fn snapshot(&mut self) -> Result<Snapshot, MachineError> {
+        match *self {}
+    }
+
+    pub fn notify(&mut self, _object: &str, _1: u64, _2: u64, _irql: u8) -> Result<(), MachineError> {
+        match *self {}
+    }
+
+    pub fn load(&mut self, _name: &str, _image: &[u8]) -> Result<(String, u32), MachineError> {
+        match *self {}
+    }
+
+    pub fn unload(&mut self, _driver: &str) -> Result<UnloadOutcome, MachineError> {
+        match *self {}
+    }
+
+    pub fn finish(self) -> Outcome {
+        match self {}
+    }
+}

@@ -1,0 +1,43 @@
+//! Why a machine did not do as asked.
+
+use std::fmt;
+
+/// An error of the machine, not of a driver: what drivers do wrong ends up in the [`Outcome`](crate::Outcome).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum MachineError {
+    /// This is no Linux on x86-64.
+    Unsupported,
+    /// The configuration names something that does not exist or a size that cannot be.
+    Config(String),
+    /// The kernel process could not be started.
+    Start(std::io::Error),
+    /// The kernel process started and could not become a machine; the text is its own.
+    Boot(String),
+    /// The request was refused; the machine lives on.
+    Refused(String),
+    /// The machine is dead. [`Machine::finish`](crate::Machine::finish) tells how it ended.
+    Ended,
+}
+
+impl fmt::Display for MachineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsupported => {
+                f.write_str("drivers run on Linux x86-64 only, and this is another machine\nhint: the commands that only read (`imports`, `explain`, `dt`) work here")
+            }
+            Self::Config(what) | Self::Boot(what) | Self::Refused(what) => f.write_str(what),
+            Self::Start(error) => write!(f, "cannot start a kernel process: {error}"),
+            Self::Ended => f.write_str("the machine has ended"),
+        }
+    }
+}
+
+impl std::error::Error for MachineError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Start(error) => Some(error),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The kernel process's end of the socket, and its end of the event ring.
+
+use std::cell::Cell;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use record::Event;
+
+use super::last_words::{Kind, Pen};
+use super::ring::Writer;
+use super::shared::Shared;
+use super::{exit, sys};
+use crate::wire::{self, Command, Reply};
+
+/// Connection to the parent.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    stream: UnixStream,
+    ring: Writer<'static>,
+    shared: &'static Shared,
+    limit: u64,
+    sent: Cell<u64>,
+}
+
+impl Channel {
+    /// Connects; more than `limit` events end the process.
+    pub(crate) fn new(stream: UnixStream, shared: &'static Shared, limit: u64) -> Self {
+        Self { stream, ring: Writer::new(shared), shared, limit, sent: Cell::new(0) }
+    }
+
+    /// Waits for the next command. A parent that is gone ends the process.
+    pub(crate) fn receive(&self) -> Command {
+        let mut length = [0; 4];
+        self.read(&mut length);
+        let mut buffer = vec![0; 4 + u32::from_le_bytes(length) as usize];
+        buffer[..4].copy_from_slice(&length);
+        self.read(&mut buffer[4..]);
+        match wire::decode(&mut buffer) {
+            Ok(Some(command)) => command,
+            _ => sys::exit_now(exit::PROTOCOL),
+        }
+    }
+
+    fn read(&self, buffer: &mut [u8]) {
+        if (&self.stream).read_exact(buffer).is_err() {
+            sys::exit_now(exit::ORPHAN);
+        }
+    }
+
+    /// Sends a reply. A parent that is gone ends the process.
+    pub(crate) fn send(&self, reply: &Reply) {
+        if (&self.stream).write_all(&wire::encode(reply)).is_err() {
+            sys::exit_now(exit::ORPHAN);
+        }
+    }
+
+    /// Returns the number of the next event.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sent.get()
+    }
+
+    /// Sends an event, waiting for the parent where the ring is full. One event too many ends the process.
+    pub(crate) fn emit(&self, event: &Event) {
+        if self.sent.get() >= self.limit {
+            Pen(self.shared.last_words()).done(Kind::EventLimit);
+            sys::exit_now(exit::LAST_WORDS);
+        }
+        self.sent.set(event.sequence + 1);
+        let bytes = postcard::to_allocvec(event).unwrap_or_default();
+        self.ring.push(&bytes, || {
+            self.send(&Reply::RingFull);
+            if !matches!(self.receive(), Command::GoOn) {
+                sys::exit_now(exit::PROTOCOL);
+            }
+        });
+    }
+}

@@ -1,0 +1,97 @@
+//! From last words and exit status to [`Ending`].
+
+use std::time::Duration;
+
+use record::{Access, BugcheckRecord, Ending, Event, HangRecord, What};
+
+use super::last_words::{Kind, LastWords};
+use super::process::{Process, died};
+
+/// Returns how a process that stopped without being told to ended, and the event that closes its stream.
+pub(crate) fn read(process: &Process, limit: Duration) -> (Ending, Option<Event>) {
+    let expired = process.stopped.is_some_and(|stopped| stopped.expired);
+    let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+    let Some(words) = LastWords::read(process.shared.last_words()) else {
+        let ending = if expired {
+            let details = vec!["the kernel process did not say where it was".into()];
+            Ending::Hang(HangRecord { limit_ms, at: None, deadlock: false, details })
+        } else if process.events.len() as u64 > process.event_limit {
+            Ending::EventLimit { limit: process.event_limit }
+        } else {
+            died(process.stopped.and_then(|stopped| stopped.status))
+        };
+        return (ending, None);
+    };
+    let details = || words.text.lines().map(str::to_owned).collect();
+    let event = |what| {
+        Some(Event {
+            sequence: process.next_sequence(),
+            time: words.time,
+            processor: words.processor,
+            thread: words.thread,
+            irql: words.irql,
+            caller: words.caller,
+            what,
+        })
+    };
+    match words.kind {
+        Kind::Bugcheck => {
+            let record = bugcheck(&words);
+            (Ending::Bugcheck(Box::new(record.clone())), event(What::Bugcheck(Box::new(record))))
+        }
+        Kind::Hang => {
+            (Ending::Hang(HangRecord { limit_ms, at: words.at, deadlock: false, details: details() }), None)
+        }
+        Kind::Deadlock => {
+            let hang = HangRecord { limit_ms, at: words.at, deadlock: true, details: details() };
+            (Ending::Hang(hang), None)
+        }
+        Kind::Absent => {
+            let access = [Access::Call, Access::Read, Access::Write]
+                .get(words.access as usize)
+                .copied()
+                .unwrap_or(Access::Call);
+            let (module, name) = (words.module.clone(), words.name.clone());
+            let what = What::AbsentExport {
+                module: module.clone(),
+                name: name.clone(),
+                access,
+                arguments: words.arguments,
+            };
+            (Ending::AbsentExport { module, name, at: words.at.unwrap_or(0) }, event(what))
+        }
+        Kind::EventLimit => (Ending::EventLimit { limit: process.event_limit }, None),
+        Kind::HostPanic => (died(process.stopped.and_then(|stopped| stopped.status)), None),
+    }
+}
+
+fn bugcheck(words: &LastWords) -> BugcheckRecord {
+    BugcheckRecord {
+        code: words.code,
+        parameters: words.parameters,
+        reason: words.text.clone(),
+        at: words.at,
+        instruction: instruction(&words.instruction, words.registers.map_or(0, |registers| registers.rip)),
+        registers: words.registers,
+        stack: words.stack.clone(),
+    }
+}
+
+/// Returns the text of the instruction in `bytes`, or the bytes where they are none.
+fn instruction(bytes: &[u8], at: u64) -> Option<String> {
+    use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
+    if bytes.is_empty() {
+        return None;
+    }
+    let decoded = Decoder::with_ip(64, bytes, at, DecoderOptions::NONE).decode();
+    if decoded.is_invalid() {
+        let text: Vec<_> = bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        return Some(format!("(bytes {})", text.join(" ")));
+    }
+    let mut formatter = IntelFormatter::new();
+    formatter.options_mut().set_space_after_operand_separator(true);
+    formatter.options_mut().set_rip_relative_addresses(true);
+    let mut text = String::new();
+    formatter.format(&decoded, &mut text);
+    Some(text)
+}

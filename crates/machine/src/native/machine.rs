@@ -1,0 +1,288 @@
+//! A machine, and the hook that turns a freshly started copy of this program into one.
+//!
+//! The hook is a function pointer in `.init_array`: the C library calls it before `main`, in every program that links
+//! this module, be it a command, somebody's test binary or a bench. It looks at standard input, finds that it is no
+//! sealed memory with the magic, and returns; that costs one system call. In a kernel process it never returns. Hook and
+//! [`Machine::boot`] live in one module, and `boot` names the hook, so no linker can keep one and drop the other.
+
+use std::time::{Duration, Instant};
+
+use record::{DriverRecord, Ending, HostFacts, Module, Modules, Snapshot, UnloadOutcome};
+
+use super::process::{Process, Stopped};
+use super::shared::{MAGIC, Shared};
+use super::{ending, exit, kernel, sys};
+use crate::wire::{Command, Reply};
+use crate::{Config, MachineError, Outcome};
+
+/// Wall time a kernel process may take to boot.
+const BOOT_LIMIT: Duration = Duration::from_secs(20);
+
+#[used]
+// SAFETY: The section holds pointers to functions that the C library calls with (argc, argv, envp); this is one.
+#[unsafe(link_section = ".init_array")]
+static TAKE_OVER: extern "C" fn() = take_over;
+
+extern "C" fn take_over() {
+    if is_kernel_process() {
+        kernel::main();
+    }
+}
+
+/// Returns whether standard input is the memory that a parent prepared.
+fn is_kernel_process() -> bool {
+    let mut start = [0; 16];
+    sys::is_sealed(0)
+        && matches!(sys::read_start(0, &mut start), Ok(16))
+        && start[..8] == MAGIC[0].to_le_bytes()
+        && start[8..] == MAGIC[1].to_le_bytes()
+}
+
+/// A Windows-shaped machine in a process of its own.
+#[derive(Debug)]
+pub struct Machine {
+    process: Process,
+    config: Config,
+    started: Instant,
+    modules: Modules,
+    drivers: Vec<DriverRecord>,
+    build: u32,
+}
+
+impl Machine {
+    /// Starts a kernel process and boots the executive in it.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the configuration is wrong or the process cannot be had.
+    pub fn boot(config: Config) -> Result<Self, MachineError> {
+        std::hint::black_box(&TAKE_OVER);
+        if is_kernel_process() {
+            return Err(MachineError::Boot("a kernel process cannot start another".into()));
+        }
+        if !config.ring_bytes.is_power_of_two() || !(4096..=1 << 30).contains(&config.ring_bytes) {
+            let what = "`ring_bytes` must be a power of two between 4096 and 2^30";
+            return Err(MachineError::Config(what.into()));
+        }
+        let started = Instant::now();
+        let nonce = nonce(started);
+        let encoded =
+            postcard::to_allocvec(&config).map_err(|error| MachineError::Config(error.to_string()))?;
+        let (memory, shared) =
+            Shared::create(config.ring_bytes / 8, nonce, &encoded).map_err(MachineError::Start)?;
+        let mut process = Process::start(memory, shared, config.event_limit).map_err(MachineError::Start)?;
+        match process.exchange(None, BOOT_LIMIT) {
+            Some(Reply::Booted { nonce: theirs, kernel, build }) if theirs == nonce => {
+                let modules = Modules(vec![kernel]);
+                Ok(Self { process, config, started, modules, drivers: Vec::new(), build })
+            }
+            Some(Reply::Refused(why)) => Err(MachineError::Boot(why)),
+            Some(_) => Err(MachineError::Boot("the kernel process answered something else".into())),
+            None => {
+                let said = String::from_utf8_lossy(&process.output);
+                let said = said.trim();
+                let ending = ending::read(&process, BOOT_LIMIT).0;
+                Err(MachineError::Boot(format!("the kernel process did not boot: {ending:?} {said}")))
+            }
+        }
+    }
+
+    /// Returns the settings.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Returns the Windows build number the machine claims.
+    pub fn build(&self) -> u32 {
+        self.build
+    }
+
+    /// Returns the kernel process's id.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Returns the events so far.
+    pub fn events(&self) -> &[record::Event] {
+        &self.process.events
+    }
+
+    /// Returns whether the machine is dead.
+    pub fn has_ended(&self) -> bool {
+        self.process.stopped.is_some()
+    }
+
+    pub(super) fn ask(&mut self, command: &Command) -> Result<Reply, MachineError> {
+        match self.process.exchange(Some(command), self.config.timeout) {
+            Some(Reply::Refused(why)) => Err(MachineError::Refused(why)),
+            Some(reply) => Ok(reply),
+            None => Err(MachineError::Ended),
+        }
+    }
+
+    /// A reply of the wrong kind: the process is not to be trusted any further.
+    fn confused(&mut self) -> MachineError {
+        self.process.tainted = Some("the kernel process sent the answer to another question".into());
+        self.process.reap(false);
+        MachineError::Ended
+    }
+
+    fn done(&mut self, command: &Command) -> Result<(), MachineError> {
+        match self.ask(command)? {
+            Reply::Done => Ok(()),
+            _ => Err(self.confused()),
+        }
+    }
+
+    /// Records that a step of the scenario begins.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the machine has ended.
+    pub fn step(&mut self, text: &str) -> Result<(), MachineError> {
+        self.done(&Command::Step { text: text.into() })
+    }
+
+    /// Lets `ticks` of virtual time pass, in units of 100 ns: timers fire, threads wake up.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the machine has ended, or ends.
+    pub fn advance(&mut self, ticks: u64) -> Result<(), MachineError> {
+        self.done(&Command::Advance { ticks })
+    }
+
+    /// Describes all callback objects.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the machine has ended, or ends.
+    pub fn snapshot(&mut self) -> Result<Snapshot, MachineError> {
+        match self.ask(&Command::Snapshot)? {
+            Reply::Snapshot(snapshot) => Ok(snapshot),
+            _ => Err(self.confused()),
+        }
+    }
+
+    /// Rings the callback object named `object` at `irql`.
+    ///
+    /// # Errors
+    ///
+    /// Refused where there is no such object. Fails where the machine has ended, or ends.
+    pub fn notify(
+        &mut self,
+        object: &str,
+        argument1: u64,
+        argument2: u64,
+        irql: u8,
+    ) -> Result<(), MachineError> {
+        self.done(&Command::Notify { object: object.into(), argument1, argument2, irql })
+    }
+
+    /// Maps a driver and calls its `DriverEntry`. Returns the driver's name in this run, and the status.
+    ///
+    /// # Errors
+    ///
+    /// Refused where the image cannot be loaded; the text says why. Fails where the machine has ended, or ends.
+    pub fn load(&mut self, name: &str, image: &[u8]) -> Result<(String, u32), MachineError> {
+        let name = self.unique(name);
+        // Entered before the answer: a driver that dies in its entry is in the report too.
+        self.drivers.push(DriverRecord {
+            name: name.clone(),
+            base: 0,
+            size: 0,
+            entry_status: None,
+            unload: UnloadOutcome::NotReached,
+        });
+        let reply = self.ask(&Command::Load { name: name.clone(), image: image.to_vec() });
+        match reply {
+            Ok(Reply::Loaded { base, size, status }) => {
+                if let Some(driver) = self.drivers.last_mut() {
+                    (driver.base, driver.size, driver.entry_status) = (base, size, Some(status));
+                    // NT_SUCCESS.
+                    if status >> 31 != 0 {
+                        driver.unload = UnloadOutcome::EntryFailed;
+                    }
+                }
+                self.modules.0.push(Module { name: name.clone(), base, size, symbols: Vec::new() });
+                Ok((name, status))
+            }
+            Ok(_) => Err(self.confused()),
+            Err(error) => {
+                if matches!(error, MachineError::Refused(_)) {
+                    self.drivers.pop();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn unique(&self, name: &str) -> String {
+        let taken = |name: &str| self.drivers.iter().any(|driver| driver.name == name);
+        if !taken(name) {
+            return name.into();
+        }
+        (2..).map(|number| format!("{name}#{number}")).find(|name| !taken(name)).unwrap_or_default()
+    }
+
+    /// Asks a driver to leave: `DriverUnload`, audit, unmap.
+    ///
+    /// # Errors
+    ///
+    /// Refused where there is no such driver. Fails where the machine has ended, or ends.
+    pub fn unload(&mut self, driver: &str) -> Result<UnloadOutcome, MachineError> {
+        let Reply::Unloaded(outcome) = self.ask(&Command::Unload { driver: driver.into() })? else {
+            return Err(self.confused());
+        };
+        if let Some(record) = self.drivers.iter_mut().find(|record| record.name == driver) {
+            record.unload = outcome;
+        }
+        Ok(outcome)
+    }
+
+    /// Ends the machine and returns everything about the run.
+    pub fn finish(mut self) -> Outcome {
+        let mut last = None;
+        let mut stubs_called = Vec::new();
+        let mut ending = None;
+        if let Ok(Reply::Finished { last: snapshot, stubs_called: stubs }) = self.ask(&Command::Finish) {
+            (last, stubs_called) = (snapshot, stubs);
+            self.process.reap(false);
+            if matches!(self.process.stopped, Some(Stopped { status: Some(status), .. })
+                if status.code() == Some(exit::FINISHED))
+            {
+                ending = Some(Ending::Finished);
+            }
+        }
+        self.process.reap(false);
+        let ending = ending.unwrap_or_else(|| {
+            let (ending, event) = ending::read(&self.process, self.config.timeout);
+            self.process.events.extend(event);
+            ending
+        });
+        Outcome {
+            ending,
+            events: std::mem::take(&mut self.process.events),
+            modules: std::mem::take(&mut self.modules),
+            drivers: std::mem::take(&mut self.drivers),
+            last,
+            stubs_called,
+            tainted: self.process.taints(),
+            host_output: String::from_utf8_lossy(&self.process.output).into_owned(),
+            host: HostFacts {
+                wall_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+                pid: self.process.id(),
+            },
+        }
+    }
+}
+
+/// Returns a number that no other machine of this host has at the moment. Uniqueness is all that is asked of it.
+fn nonce(now: Instant) -> [u64; 2] {
+    use std::hash::{BuildHasher, Hasher};
+    let mut hasher = std::hash::RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    let high = hasher.finish();
+    hasher.write(format!("{now:?}").as_bytes());
+    [hasher.finish(), high]
+}

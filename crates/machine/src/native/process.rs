@@ -1,0 +1,274 @@
+//! A kernel process, seen from its parent: started, listened to, limited, reaped.
+//!
+//! The parent never waits without a limit and never believes what it hears without a check. Whatever happens, the
+//! process is gone and reaped when this value is dropped.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, ChildStderr, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use record::Event;
+
+use super::ring::Reader;
+use super::shared::Shared;
+use super::sys;
+use crate::wire::{self, Command, Reply};
+
+/// How long a process may take to say where it hangs, and to exit after its socket closed.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// Bytes of the process's standard error that are kept.
+const OUTPUT_KEPT: usize = 64 << 10;
+
+/// Signal that asks a kernel process for last words.
+pub(crate) const ASK: libc::c_int = libc::SIGUSR1;
+
+/// How a process stopped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopped {
+    /// Exit status, as far as the process had one of its own.
+    pub(crate) status: Option<ExitStatus>,
+    /// Whether the time limit was the reason.
+    pub(crate) expired: bool,
+}
+
+/// A kernel process.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    stream: UnixStream,
+    stderr: ChildStderr,
+    incoming: Vec<u8>,
+    reader: Reader,
+    pub(crate) shared: Shared,
+    pub(crate) events: Vec<Event>,
+    pub(crate) event_limit: u64,
+    pub(crate) output: Vec<u8>,
+    /// What the socket said that it should not have.
+    pub(crate) tainted: Option<String>,
+    pub(crate) stopped: Option<Stopped>,
+}
+
+impl Process {
+    /// Starts this very program again, with `memory` as its standard input.
+    pub(crate) fn start(memory: OwnedFd, shared: Shared, event_limit: u64) -> io::Result<Self> {
+        let (stream, theirs) = UnixStream::pair()?;
+        stream.set_nonblocking(true)?;
+        let mut command = std::process::Command::new("/proc/self/exe");
+        command
+            .arg0("ringbell-kernel")
+            .env_clear()
+            // What the dynamic linker needs to start the same program; nothing else of the environment is foreign
+            // code's business.
+            .envs(
+                ["LD_LIBRARY_PATH", "LD_PRELOAD"]
+                    .iter()
+                    .filter_map(|name| Some((name, std::env::var_os(name)?))),
+            )
+            .stdin(Stdio::from(memory))
+            .stdout(Stdio::from(OwnedFd::from(theirs)))
+            .stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        // The command holds the child's ends of socket and memory: only without them is a hang-up seen.
+        drop(command);
+        let Some(stderr) = child.stderr.take() else { return Err(io::ErrorKind::BrokenPipe.into()) };
+        Ok(Self {
+            child,
+            stream,
+            stderr,
+            incoming: Vec::new(),
+            reader: Reader::default(),
+            shared,
+            events: Vec::new(),
+            event_limit,
+            output: Vec::new(),
+            tainted: None,
+            stopped: None,
+        })
+    }
+
+    /// Returns the process's id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Returns the number the next event must have.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.reader.next()
+    }
+
+    /// Returns everything that makes the record doubtful.
+    pub(crate) fn taints(&self) -> Vec<String> {
+        self.tainted.iter().map(String::as_str).chain(self.reader.tainted()).map(str::to_owned).collect()
+    }
+
+    /// Sends `command` (if any) and waits at most `limit` for the answer. `None`: the process is no more, and
+    /// `stopped` says how.
+    pub(crate) fn exchange(&mut self, command: Option<&Command>, limit: Duration) -> Option<Reply> {
+        if self.stopped.is_some() {
+            return None;
+        }
+        let deadline = Instant::now() + limit;
+        let mut outgoing = command.map(wire::encode).unwrap_or_default();
+        loop {
+            match self.hear() {
+                Ok(Some(Reply::RingFull)) => {
+                    self.drain();
+                    outgoing.extend(wire::encode(&Command::GoOn));
+                }
+                Ok(Some(reply)) => {
+                    self.drain();
+                    return Some(reply);
+                }
+                Ok(None) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        self.expire();
+                        return None;
+                    }
+                    if !self.turn(&mut outgoing, left) {
+                        self.reap(false);
+                        return None;
+                    }
+                }
+                Err(what) => {
+                    self.tainted = Some(format!("the kernel process sent {what}"));
+                    self.reap(false);
+                    return None;
+                }
+            }
+            if self.events.len() as u64 > self.event_limit {
+                self.reap(false);
+                return None;
+            }
+        }
+    }
+
+    fn hear(&mut self) -> Result<Option<Reply>, String> {
+        wire::decode(&mut self.incoming)
+    }
+
+    /// Moves bytes for a while. Returns whether the socket is still open.
+    fn turn(&mut self, outgoing: &mut Vec<u8>, left: Duration) -> bool {
+        let talk = if outgoing.is_empty() { libc::POLLIN } else { libc::POLLIN | libc::POLLOUT };
+        let mut fds = [
+            libc::pollfd { fd: self.stream.as_raw_fd(), events: talk, revents: 0 },
+            libc::pollfd { fd: self.stderr.as_raw_fd(), events: libc::POLLIN, revents: 0 },
+        ];
+        let milliseconds = i32::try_from(left.as_millis()).unwrap_or(i32::MAX).saturating_add(1);
+        if sys::poll(&mut fds, Some(milliseconds)).is_err() {
+            return false;
+        }
+        if fds[1].revents & libc::POLLIN != 0 {
+            self.listen();
+        }
+        if fds[0].revents & libc::POLLOUT != 0 && !outgoing.is_empty() {
+            match (&self.stream).write(outgoing) {
+                Ok(count) => drop(outgoing.drain(..count)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // Whatever it said before it went is still read below.
+                Err(_) => outgoing.clear(),
+            }
+        }
+        if fds[0].revents & (libc::POLLIN | libc::POLLHUP | libc::POLLERR) == 0 {
+            return true;
+        }
+        let mut buffer = [0; 16 << 10];
+        match (&self.stream).read(&mut buffer) {
+            Ok(0) => false,
+            Ok(count) => {
+                self.incoming.extend_from_slice(&buffer[..count]);
+                true
+            }
+            Err(error) => matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
+        }
+    }
+
+    /// Reads a piece of standard error, which must have something to read.
+    fn listen(&mut self) -> bool {
+        let mut buffer = [0; 4096];
+        let count = self.stderr.read(&mut buffer).unwrap_or(0);
+        let room = OUTPUT_KEPT.saturating_sub(self.output.len());
+        self.output.extend_from_slice(&buffer[..count.min(room)]);
+        count != 0
+    }
+
+    fn drain(&mut self) {
+        self.reader.drain(&self.shared, &mut self.events);
+    }
+
+    /// The limit ran out: asks where it hangs, then ends it.
+    fn expire(&mut self) {
+        // The child is not reaped, so its id is its own; if it is dead, the signal is lost and that is right.
+        let asked = sys::signal_process(self.child.id(), ASK);
+        if asked.is_ok() {
+            let deadline = Instant::now() + GRACE;
+            loop {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() || !self.turn(&mut Vec::new(), left) {
+                    break;
+                }
+            }
+        }
+        self.reap(true);
+    }
+
+    /// Ends the process if it does not end by itself at once, and takes everything it left.
+    pub(crate) fn reap(&mut self, expired: bool) {
+        if self.stopped.is_some() {
+            return;
+        }
+        let deadline = Instant::now() + GRACE;
+        let mut own = None;
+        while let Ok(status) = self.child.try_wait() {
+            own = status;
+            if own.is_some() || expired && self.last_words_missing() || Instant::now() > deadline {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if own.is_none() {
+            // Both fail only where the process is gone already.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        self.drain();
+        self.drain_output();
+        self.stopped = Some(Stopped { status: own, expired });
+    }
+
+    fn last_words_missing(&self) -> bool {
+        super::last_words::LastWords::read(self.shared.last_words()).is_none()
+    }
+
+    /// Reads what is left of standard error, without waiting for a process that inherited it.
+    fn drain_output(&mut self) {
+        loop {
+            let mut fds = [libc::pollfd { fd: self.stderr.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
+            let ready = sys::poll(&mut fds, Some(0)).is_ok() && fds[0].revents & libc::POLLIN != 0;
+            if !ready || !self.listen() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.stopped.is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Returns how a process that left no last words died.
+pub(crate) fn died(status: Option<ExitStatus>) -> record::Ending {
+    record::Ending::Died {
+        signal: status.map_or(Some(libc::SIGKILL), |status| status.signal()),
+        code: status.and_then(|status| status.code()),
+    }
+}

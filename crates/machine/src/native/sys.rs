@@ -1,0 +1,252 @@
+//! System calls, each as one safe function. All of them go through libc, so that a later system-call filter has one
+//! range of code to except.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr::NonNull;
+use std::sync::atomic::AtomicU64;
+
+/// What a page allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Nothing.
+    None,
+    /// Reading.
+    Read,
+    /// Reading and writing.
+    ReadWrite,
+    /// Reading and executing.
+    ReadExecute,
+    /// Everything. Executable pool before Windows 8, and images whose sections share pages.
+    ReadWriteExecute,
+}
+
+impl Access {
+    fn bits(self) -> libc::c_int {
+        match self {
+            Self::None => libc::PROT_NONE,
+            Self::Read => libc::PROT_READ,
+            Self::ReadWrite => libc::PROT_READ | libc::PROT_WRITE,
+            Self::ReadExecute => libc::PROT_READ | libc::PROT_EXEC,
+            Self::ReadWriteExecute => libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC,
+        }
+    }
+}
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Creates an anonymous file of `bytes` whose size can never change again.
+pub(crate) fn sealed_memory(bytes: usize) -> io::Result<OwnedFd> {
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    // SAFETY: The name is a NUL-terminated literal; the call touches no other memory.
+    let fd = check(unsafe { libc::memfd_create(c"ringbell".as_ptr(), flags) })?;
+    // SAFETY: `fd` was just returned by the kernel and nobody else knows it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let length = libc::off_t::try_from(bytes).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: Plain system call on a descriptor that is owned here.
+    check(unsafe { libc::ftruncate(fd.as_raw_fd(), length) })?;
+    let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
+    // SAFETY: `F_ADD_SEALS` takes an integer; the descriptor is owned here.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_ADD_SEALS, seals) })?;
+    Ok(fd)
+}
+
+/// Returns whether `fd` is a file whose size can never change. Any number may be passed.
+pub(crate) fn is_sealed(fd: RawFd) -> bool {
+    // SAFETY: `F_GET_SEALS` takes no argument and touches no memory; a bad descriptor is an error, not undefined.
+    let seals = unsafe { libc::fcntl(fd, libc::F_GET_SEALS) };
+    seals >= 0 && seals & libc::F_SEAL_SHRINK != 0 && seals & libc::F_SEAL_GROW != 0
+}
+
+/// Reads from the start of `fd` without moving its position. Any number may be passed.
+pub(crate) fn read_start(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: The pointer and length are those of a live, exclusive slice.
+    let count = unsafe { libc::pread(fd, buffer.as_mut_ptr().cast(), buffer.len(), 0) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// Returns the length of the file behind `fd`.
+pub(crate) fn file_length(fd: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: `stat` has room for the structure the call fills.
+    check(unsafe { libc::fstat(fd.as_raw_fd(), stat.as_mut_ptr()) })?;
+    // SAFETY: The call succeeded, so the structure is filled.
+    let stat = unsafe { stat.assume_init() };
+    usize::try_from(stat.st_size).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+/// Returns a private copy of descriptor `fd` that is not inherited. Any number may be passed.
+pub(crate) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: Plain system call; a bad descriptor is an error, not undefined.
+    let copy = check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) })?;
+    // SAFETY: `copy` was just returned by the kernel and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// Makes `target` another name of `source`, closing what `target` was.
+pub(crate) fn replace(target: RawFd, source: RawFd) -> io::Result<()> {
+    // SAFETY: Plain system call; callers pass standard descriptors, which Rust's `OwnedFd`s never own here.
+    check(unsafe { libc::dup2(source, target) }).map(drop)
+}
+
+/// Memory shared with another process.
+///
+/// Both sides may write at any time, so it is only ever seen as atomics.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    base: NonNull<AtomicU64>,
+    words: usize,
+}
+
+impl Mapping {
+    /// Maps the whole of `fd`, whose length must be a multiple of eight.
+    pub(crate) fn new(fd: BorrowedFd<'_>) -> io::Result<Self> {
+        let length = file_length(fd)?;
+        if length == 0 || length % 8 != 0 || !is_sealed(fd.as_raw_fd()) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: A new mapping at an address of the kernel's choice disturbs no existing one.
+        let base =
+            unsafe { libc::mmap(std::ptr::null_mut(), length, access, libc::MAP_SHARED, fd.as_raw_fd(), 0) };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::AddrNotAvailable)?;
+        Ok(Self { base, words: length / 8 })
+    }
+
+    /// Returns the memory.
+    pub(crate) fn words(&self) -> &[AtomicU64] {
+        // SAFETY: The mapping is page-aligned, `words * 8` bytes long, stays until `self` is dropped, and cannot be
+        // cut short because the file is sealed (checked in `new`). Any bit pattern is an `AtomicU64`; this process
+        // and the other one access it through atomics only.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.words) }
+    }
+}
+
+// SAFETY: The mapping belongs to the process, not to a thread, and is accessed through atomics only.
+unsafe impl Send for Mapping {}
+// SAFETY: As above.
+unsafe impl Sync for Mapping {}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: The range was mapped by `new`, and borrows of it cannot outlive `self`.
+        let result = unsafe { libc::munmap(self.base.as_ptr().cast(), self.words * 8) };
+        debug_assert_eq!(result, 0);
+    }
+}
+
+/// Waits until one of `fds` has something to tell, or for `milliseconds` (`None`: without limit). An interruption
+/// counts as nothing to tell.
+pub(crate) fn poll(fds: &mut [libc::pollfd], milliseconds: Option<i32>) -> io::Result<()> {
+    let count = fds.len() as libc::nfds_t;
+    // SAFETY: The pointer and count are those of a live, exclusive slice.
+    match check(unsafe { libc::poll(fds.as_mut_ptr(), count, milliseconds.unwrap_or(-1)) }) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+            fds.iter_mut().for_each(|fd| fd.revents = 0);
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns whether the other end of socket `fd` is gone. Callable from a signal handler.
+pub(crate) fn is_hung_up(fd: RawFd) -> bool {
+    let mut entry = libc::pollfd { fd, events: libc::POLLRDHUP, revents: 0 };
+    // SAFETY: One entry, live and exclusive; `poll` is async-signal-safe.
+    let found = unsafe { libc::poll(&raw mut entry, 1, 0) };
+    found > 0 && entry.revents & (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR | libc::POLLNVAL) != 0
+}
+
+/// Sends `signal` to process `pid`.
+pub(crate) fn signal_process(pid: u32, signal: libc::c_int) -> io::Result<()> {
+    let pid = libc::pid_t::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: Plain system call.
+    check(unsafe { libc::kill(pid, signal) }).map(drop)
+}
+
+/// Ends the process at once: no destructors, no `atexit`. Callable from a signal handler.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: `_exit` has no preconditions.
+    unsafe { libc::_exit(code) }
+}
+
+/// Starts the periodic `SIGALRM`.
+pub(crate) fn start_ticks(milliseconds: u32) -> io::Result<()> {
+    let period = libc::timeval { tv_sec: 0, tv_usec: i64::from(milliseconds) * 1000 };
+    let timer = libc::itimerval { it_interval: period, it_value: period };
+    // SAFETY: `timer` is live and initialized; the old value is not asked for.
+    check(unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) }).map(drop)
+}
+
+/// A signal handler in the form the kernel calls.
+pub(crate) type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
+
+/// Installs `handler` for `signal`, on the alternate stack, with every other signal held back meanwhile.
+pub(crate) fn handle_signal(signal: libc::c_int, handler: Handler) -> io::Result<()> {
+    // SAFETY: `sigaction` is plain data; all zero is its empty value.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler as usize;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+    // SAFETY: The set is live and exclusive.
+    check(unsafe { libc::sigfillset(&raw mut action.sa_mask) })?;
+    // SAFETY: `action` is initialized; `handler` has the form that `SA_SIGINFO` asks for.
+    check(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) }).map(drop)
+}
+
+/// Gives the calling thread an alternate signal stack that lives for ever.
+///
+/// The size comes from `AT_MINSIGSTKSZ`: with AMX state the constants of the C library are too small.
+pub(crate) fn install_signal_stack() -> io::Result<()> {
+    const AT_MINSIGSTKSZ: libc::c_ulong = 51;
+    // SAFETY: `getauxval` has no preconditions.
+    let least = unsafe { libc::getauxval(AT_MINSIGSTKSZ) } as usize;
+    let size = (least + 0x1_0000).next_multiple_of(0x1000);
+    let memory = Vec::leak(vec![0_u8; size]);
+    let stack = libc::stack_t { ss_sp: memory.as_mut_ptr().cast(), ss_flags: 0, ss_size: size };
+    // SAFETY: The stack is `size` bytes of leaked memory that nothing else uses.
+    check(unsafe { libc::sigaltstack(&raw const stack, std::ptr::null_mut()) }).map(drop)
+}
+
+/// Reserves `[base, base + size)` without access. Fails if anything lies there.
+pub(crate) fn reserve(base: u64, size: u64) -> io::Result<()> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
+    let wanted = base as usize as *mut libc::c_void;
+    // SAFETY: `MAP_FIXED_NOREPLACE` never replaces an existing mapping.
+    let got = unsafe { libc::mmap(wanted, size as usize, libc::PROT_NONE, flags, -1, 0) };
+    if got == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // Kernels before 4.17 take the flag for a hint.
+    if got != wanted {
+        return Err(io::ErrorKind::AddrInUse.into());
+    }
+    Ok(())
+}
+
+/// Changes what the pages of `[base, base + size)` allow.
+///
+/// # Safety
+///
+/// The range lies in a region reserved by [`reserve`], and no Rust reference into it contradicts the change.
+pub(crate) unsafe fn protect(base: u64, size: u64, access: Access) -> io::Result<()> {
+    // SAFETY: The caller promises that the range is the machine's own and unreferenced.
+    check(unsafe { libc::mprotect(base as usize as *mut libc::c_void, size as usize, access.bits()) })
+        .map(drop)
+}
+
+/// Gives the pages of `[base, base + size)` back; they read as zero when they are made accessible again.
+///
+/// # Safety
+///
+/// As for [`protect`].
+pub(crate) unsafe fn discard(base: u64, size: u64) -> io::Result<()> {
+    let start = base as usize as *mut libc::c_void;
+    // SAFETY: The caller promises that the range is the machine's own and unreferenced.
+    check(unsafe { libc::madvise(start, size as usize, libc::MADV_DONTNEED) }).map(drop)
+}

@@ -1,0 +1,179 @@
+//! Tests of the kernel process as a process. This very test binary is started again as the kernel process, so they
+//! prove the take-over from a libtest binary too.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command as Program, Stdio};
+use std::time::{Duration, Instant};
+
+use record::Ending;
+
+use super::Machine;
+use super::exercise::Exercise;
+use crate::wire::{Command, Reply};
+use crate::{Config, MachineError};
+
+fn boot(config: Config) -> Machine {
+    Machine::boot(config).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn ask(machine: &mut Machine, exercise: Exercise) -> Result<(), MachineError> {
+    machine.ask(&Command::Exercise(exercise)).map(|reply| assert!(matches!(reply, Reply::Done)))
+}
+
+/// Returns whether the process is gone or only waits to be reaped.
+fn is_gone(pid: u32) -> bool {
+    match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')),
+        Err(_) => true,
+    }
+}
+
+fn notes(machine_events: &[record::Event]) -> usize {
+    machine_events.iter().filter(|event| matches!(event.what, record::What::Note { .. })).count()
+}
+
+#[test]
+fn a_machine_boots_in_a_process_of_its_own_and_finishes() {
+    let machine = boot(Config::default());
+    let pid = machine.process_id();
+    assert_ne!(pid, std::process::id());
+    let outcome = machine.finish();
+    assert_eq!(outcome.ending, Ending::Finished, "{}", outcome.host_output);
+    assert_eq!(outcome.tainted, Vec::<String>::new());
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "reaped");
+}
+
+#[test]
+fn sixteen_machines_run_at_once_from_sixteen_threads() {
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                let mut machine = boot(Config { ring_bytes: 4096, ..Config::default() });
+                ask(&mut machine, Exercise::Emit { count: 500, bytes: 50 }).unwrap();
+                let outcome = machine.finish();
+                assert_eq!(outcome.ending, Ending::Finished);
+                assert_eq!(notes(&outcome.events), 500);
+            });
+        }
+    });
+}
+
+#[test]
+fn more_events_than_the_ring_holds_all_arrive() {
+    let mut machine = boot(Config { ring_bytes: 4096, ..Config::default() });
+    ask(&mut machine, Exercise::Emit { count: 3, bytes: 20_000 }).unwrap();
+    ask(&mut machine, Exercise::Emit { count: 5000, bytes: 30 }).unwrap();
+    let outcome = machine.finish();
+    assert_eq!(notes(&outcome.events), 5003);
+    assert!(outcome.events.iter().zip(0..).all(|(event, number)| event.sequence == number));
+}
+
+#[test]
+fn a_process_that_dies_leaves_every_event_it_emitted() {
+    let mut machine = boot(Config::default());
+    let error = ask(&mut machine, Exercise::EmitAndDie { count: 777 }).unwrap_err();
+    assert!(matches!(error, MachineError::Ended));
+    assert!(machine.has_ended());
+    assert!(matches!(ask(&mut machine, Exercise::Print), Err(MachineError::Ended)));
+    let outcome = machine.finish();
+    assert_eq!(outcome.ending, Ending::Died { signal: Some(libc::SIGABRT), code: None });
+    assert_eq!(notes(&outcome.events), 777);
+}
+
+#[test]
+fn an_exit_of_its_own_accord_is_told_with_its_code() {
+    let mut machine = boot(Config::default());
+    ask(&mut machine, Exercise::Exit(42)).unwrap_err();
+    assert_eq!(machine.finish().ending, Ending::Died { signal: None, code: Some(42) });
+}
+
+#[test]
+fn an_endless_loop_ends_at_the_limit_with_last_words() {
+    let mut machine = boot(Config { timeout: Duration::from_millis(200), ..Config::default() });
+    ask(&mut machine, Exercise::Emit { count: 5, bytes: 1 }).unwrap();
+    let started = Instant::now();
+    ask(&mut machine, Exercise::Spin).unwrap_err();
+    assert!(started.elapsed() < Duration::from_secs(5));
+    let outcome = machine.finish();
+    let Ending::Hang(hang) = outcome.ending else { panic!("{:?}", outcome.ending) };
+    assert_eq!((hang.limit_ms, hang.deadlock), (200, false));
+    assert!(!hang.details.iter().any(|line| line.contains("did not say")), "{:?}", hang.details);
+    assert_eq!(notes(&outcome.events), 5);
+}
+
+#[test]
+fn one_event_too_many_ends_the_run() {
+    let mut machine = boot(Config { event_limit: 100, ..Config::default() });
+    ask(&mut machine, Exercise::Emit { count: 5000, bytes: 1 }).unwrap_err();
+    let outcome = machine.finish();
+    assert_eq!(outcome.ending, Ending::EventLimit { limit: 100 });
+    assert_eq!(outcome.events.len(), 100);
+}
+
+#[test]
+fn a_panic_of_the_host_is_told_and_is_not_mistaken_for_the_driver() {
+    let mut machine = boot(Config::default());
+    ask(&mut machine, Exercise::Panic).unwrap_err();
+    let outcome = machine.finish();
+    assert!(matches!(outcome.ending, Ending::Died { signal: None, code: Some(_) }));
+    assert!(outcome.host_output.contains("told to"), "{}", outcome.host_output);
+}
+
+#[test]
+fn prints_of_the_host_do_not_disturb_the_protocol() {
+    let mut machine = boot(Config::default());
+    ask(&mut machine, Exercise::Print).unwrap();
+    let outcome = machine.finish();
+    assert_eq!(outcome.ending, Ending::Finished);
+    assert!(outcome.host_output.contains("to stdout") && outcome.host_output.contains("to stderr"));
+}
+
+#[test]
+fn a_dropped_machine_leaves_no_process() {
+    let machine = boot(Config::default());
+    let pid = machine.process_id();
+    drop(machine);
+    assert!(is_gone(pid));
+}
+
+#[test]
+fn a_wrong_ring_size_is_refused_before_anything_starts() {
+    let error = Machine::boot(Config { ring_bytes: 5000, ..Config::default() }).unwrap_err();
+    assert!(matches!(error, MachineError::Config(_)));
+}
+
+const HELPER: &str = "RINGBELL_TEST_PARENT";
+
+/// Not a test of its own: the parent that the test below kills.
+#[test]
+fn helper_parent_that_hangs() {
+    if std::env::var_os(HELPER).is_none() {
+        return;
+    }
+    let mut machine = boot(Config { timeout: Duration::from_secs(60), ..Config::default() });
+    println!("kernel process {}", machine.process_id());
+    let _ = ask(&mut machine, Exercise::Spin);
+}
+
+#[test]
+fn a_killed_parent_takes_an_endlessly_looping_machine_with_it() {
+    let mut parent = Program::new(std::env::current_exe().unwrap())
+        .args(["--exact", "native::tests::helper_parent_that_hangs", "--nocapture", "--test-threads=1"])
+        .env(HELPER, "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(parent.stdout.take().unwrap()).lines();
+    let pid = lines
+        .map_while(Result::ok)
+        .find_map(|line| line.rsplit_once("kernel process ").and_then(|(_, pid)| pid.trim().parse().ok()))
+        .expect("the helper names its kernel process");
+    assert!(!is_gone(pid));
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    let killed = Instant::now();
+    while !is_gone(pid) {
+        assert!(killed.elapsed() < Duration::from_secs(1), "the kernel process outlived its parent");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,60 @@
+//! The kernel process looks after itself: it notices that its parent is gone, and says where it is when asked.
+//!
+//! Both are signals, because driver code may loop for ever with the machine's only thread. The parent's death is a
+//! hang-up of the socket, looked for on every tick of an interval timer (`PR_SET_PDEATHSIG` follows the spawning
+//! thread, not the process). Handlers touch atomics and shared memory only.
+
+use std::os::fd::RawFd;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use super::last_words::{Kind, Pen};
+use super::process::ASK;
+use super::shared::Shared;
+use super::{exit, sys};
+
+/// Milliseconds between two looks at the parent.
+const TICK: u32 = 100;
+
+static SOCKET: AtomicI32 = AtomicI32::new(-1);
+static SHARED: OnceLock<&'static Shared> = OnceLock::new();
+
+/// Returns where last words go. Callable from a signal handler.
+pub(crate) fn pen() -> Option<Pen<'static>> {
+    // `OnceLock::get` is one acquire load.
+    SHARED.get().map(|shared| Pen(shared.last_words()))
+}
+
+/// Installs the alternate stack and both handlers.
+pub(crate) fn install(shared: &'static Shared, socket: RawFd) -> std::io::Result<()> {
+    SOCKET.store(socket, Ordering::Relaxed);
+    let _ = SHARED.set(shared);
+    sys::install_signal_stack()?;
+    sys::handle_signal(libc::SIGALRM, on_tick)?;
+    sys::handle_signal(ASK, on_ask)?;
+    std::panic::set_hook(Box::new(|info| {
+        // The parent keeps this text; the process must not go on with whatever the panic left half done.
+        eprintln!("{info}");
+        if let Some(pen) = pen() {
+            pen.text(info.to_string().as_bytes());
+            pen.done(Kind::HostPanic);
+        }
+        sys::exit_now(exit::LAST_WORDS);
+    }));
+    sys::start_ticks(TICK)
+}
+
+extern "C" fn on_tick(_signal: libc::c_int, _info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
+    if sys::is_hung_up(SOCKET.load(Ordering::Relaxed)) {
+        sys::exit_now(exit::ORPHAN);
+    }
+}
+
+extern "C" fn on_ask(_signal: libc::c_int, _info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    if let Some(pen) = pen() {
+        let _ = context;
+        pen.text(b"still running");
+        pen.done(Kind::Hang);
+    }
+    sys::exit_now(exit::LAST_WORDS);
+}

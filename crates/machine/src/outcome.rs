@@ -1,0 +1,26 @@
+//! What a machine leaves behind.
+
+use record::{DriverRecord, Ending, Event, HostFacts, Modules, Snapshot};
+
+/// Everything about a run that is over.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The event stream, complete up to the end however it came.
+    pub events: Vec<Event>,
+    /// How the run ended.
+    pub ending: Ending,
+    /// Every module that was ever mapped, with symbols; the kernel first.
+    pub modules: Modules,
+    /// Drivers in load order.
+    pub drivers: Vec<DriverRecord>,
+    /// Callback objects at the end, where the machine lived to tell.
+    pub last: Option<Snapshot>,
+    /// Exports that were called and only pretend, by name with the number of calls.
+    pub stubs_called: Vec<(String, u64)>,
+    /// Why the events may not be trusted. Empty is good.
+    pub tainted: Vec<String>,
+    /// What the kernel process itself wrote to its standard error. Empty is good.
+    pub host_output: String,
+    /// Facts of the host.
+    pub host: HostFacts,
+}

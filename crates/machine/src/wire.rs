@@ -1,0 +1,113 @@
+//! What parent and kernel process say to each other over the socket.
+//!
+//! A message is its length (four bytes, little-endian) and a postcard value. One command is under way at a time and has
+//! one answer; while it runs, the kernel process may say [`Reply::RingFull`] any number of times and is told
+//! [`Command::GoOn`] after the parent has emptied the ring.
+
+use record::{Module, Snapshot};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// Longest message taken from the kernel process.
+pub(crate) const LONGEST: usize = 64 << 20;
+
+/// Parent to kernel process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Command {
+    /// The ring has room again.
+    GoOn,
+    /// Load a driver and call its `DriverEntry`.
+    Load { name: String, image: Vec<u8> },
+    /// Call `DriverUnload`, audit, unmap.
+    Unload { driver: String },
+    /// Ring the named callback object.
+    Notify { object: String, argument1: u64, argument2: u64, irql: u8 },
+    /// Let virtual time pass, in units of 100 ns.
+    Advance { ticks: u64 },
+    /// Record that a step of the scenario begins.
+    Step { text: String },
+    /// Describe all callback objects.
+    Snapshot,
+    /// Tell the last state and exit.
+    Finish,
+    #[cfg(test)]
+    Exercise(crate::native::exercise::Exercise),
+}
+
+/// Kernel process to parent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    /// The machine is up. The nonce proves that it is this machine's.
+    Booted { nonce: [u64; 2], kernel: Module, build: u32 },
+    /// The ring is full: empty it and say `GoOn`.
+    RingFull,
+    /// Done, nothing to tell.
+    Done,
+    /// A driver was mapped and its entry point returned.
+    Loaded { base: u64, size: u64, status: u32 },
+    /// A driver was asked to leave.
+    Unloaded(record::UnloadOutcome),
+    /// The objects.
+    Snapshot(Snapshot),
+    /// The last message.
+    Finished { last: Option<Snapshot>, stubs_called: Vec<(String, u64)> },
+    /// Not done, and why; the machine lives on.
+    Refused(String),
+}
+
+/// Returns the message for `value`.
+pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {
+    let mut bytes = vec![0; 4];
+    bytes = postcard::to_extend(value, bytes).unwrap_or_default();
+    // An allocation failure aborts, and no type here has a serializer that fails, so the message is always there.
+    if let Some(length) = bytes.len().checked_sub(4) {
+        bytes[..4].copy_from_slice(&(length as u32).to_le_bytes());
+    }
+    bytes
+}
+
+/// Takes the first message out of `buffer`, if it is complete.
+///
+/// # Errors
+///
+/// Says what is wrong with the bytes; the stream is useless then.
+pub(crate) fn decode<T: DeserializeOwned>(buffer: &mut Vec<u8>) -> Result<Option<T>, String> {
+    let Some(length) = buffer.first_chunk::<4>() else { return Ok(None) };
+    let length = u32::from_le_bytes(*length) as usize;
+    if length > LONGEST {
+        return Err(format!("a message of {length} bytes"));
+    }
+    let Some(body) = buffer.get(4..4 + length) else { return Ok(None) };
+    let (value, rest) =
+        postcard::take_from_bytes(body).map_err(|error| format!("an unreadable message: {error}"))?;
+    if !rest.is_empty() {
+        return Err("a message with more bytes than it needs".into());
+    }
+    buffer.drain(..4 + length);
+    Ok(Some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_arrives_when_its_last_byte_does() {
+        let bytes = encode(&Reply::Refused("no".into()));
+        let mut buffer = Vec::new();
+        for &byte in &bytes[..bytes.len() - 1] {
+            buffer.push(byte);
+            assert!(decode::<Reply>(&mut buffer).unwrap().is_none());
+        }
+        buffer.push(bytes[bytes.len() - 1]);
+        buffer.push(7);
+        assert!(matches!(decode(&mut buffer), Ok(Some(Reply::Refused(text))) if text == "no"));
+        assert_eq!(buffer, [7]);
+    }
+
+    #[test]
+    fn hostile_messages_are_errors() {
+        for bytes in [vec![0xff; 8], vec![1, 0, 0, 0, 0xee], vec![2, 0, 0, 0, 2, 2], vec![0, 0, 0, 0]] {
+            assert!(decode::<Reply>(&mut bytes.clone()).is_err(), "{bytes:02x?}");
+        }
+    }
+}
