@@ -5,6 +5,18 @@
 
 use core::fmt;
 
+macro_rules! statuses {
+    ($($name:ident = $value:literal)*) => {
+        $(
+            #[doc = concat!("Status `", stringify!($value), "`.")]
+            pub const $name: $crate::status::NTSTATUS = $crate::status::NTSTATUS($value);
+        )*
+
+        /// Every name with its value.
+        pub(super) const TABLE: &[(&str, u32)] = &[$((stringify!($name), $value)),*];
+    };
+}
+
 mod table;
 use table::TABLE;
 pub use table::*;
@@ -79,7 +91,8 @@ impl NTSTATUS {
     /// Finds the name, if this crate knows the code. Of two names for one value the first of the table wins.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
-        TABLE.iter().find(|(_, value)| *value == self.0).map(|(name, _)| *name)
+        let first = TABLE.partition_point(|(_, value)| *value < self.0);
+        TABLE.get(first).filter(|(_, value)| *value == self.0).map(|(name, _)| *name)
     }
 
     /// Lists every name with its code, ordered by value; one value may have several names.

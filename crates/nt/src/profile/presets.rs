@@ -38,7 +38,7 @@ const BUILTIN_8: &[&str] = &[
     "SeImageVerificationBlockInfo",
 ];
 
-pub(super) const ROS: Profile = Profile {
+pub(super) static ROS: Profile = Profile {
     name: "ros",
     product: "ReactOS (NT 5.2)",
     major: 5,
@@ -67,7 +67,7 @@ pub(super) const ROS: Profile = Profile {
     pointer_width: Known::certain(8),
 };
 
-pub(super) const NT6: Profile = Profile {
+pub(super) static NT6: Profile = Profile {
     name: "nt6",
     product: "Windows 7",
     major: 6,
@@ -88,7 +88,7 @@ pub(super) const NT6: Profile = Profile {
     ..ROS
 };
 
-pub(super) const WIN8: Profile = Profile {
+pub(super) static WIN8: Profile = Profile {
     name: "win8",
     product: "Windows 8",
     major: 6,
@@ -108,7 +108,7 @@ pub(super) const WIN8: Profile = Profile {
     ..NT6
 };
 
-pub(super) const WIN81: Profile = Profile {
+pub(super) static WIN81: Profile = Profile {
     name: "win81",
     product: "Windows 8.1",
     minor: 3,
@@ -125,7 +125,7 @@ pub(super) const WIN81: Profile = Profile {
     ..WIN8
 };
 
-pub(super) const WIN10: Profile = Profile {
+pub(super) static WIN10: Profile = Profile {
     name: "win10",
     product: "Windows 10 22H2",
     major: 10,
@@ -140,10 +140,10 @@ pub(super) const WIN10: Profile = Profile {
     ..WIN81
 };
 
-pub(super) const WIN11: Profile =
+pub(super) static WIN11: Profile =
     Profile { name: "win11", product: "Windows 11 22H2", build: 22621, ..WIN10 };
 
-pub(super) const WIN11_24H2: Profile = Profile {
+pub(super) static WIN11_24H2: Profile = Profile {
     name: "win11-24h2",
     product: "Windows 11 24H2",
     build: 26100,

@@ -1,19 +1,5 @@
 //! The table of status codes, ordered by value; of several names for one value the usual one comes first.
 
-use super::NTSTATUS;
-
-macro_rules! statuses {
-    ($($name:ident = $value:literal)*) => {
-        $(
-            #[doc = concat!("Status `", stringify!($value), "`.")]
-            pub const $name: NTSTATUS = NTSTATUS($value);
-        )*
-
-        /// Every name with its value.
-        pub(super) const TABLE: &[(&str, u32)] = &[$((stringify!($name), $value)),*];
-    };
-}
-
 statuses! {
     STATUS_SUCCESS = 0x00000000
     STATUS_WAIT_0 = 0x00000000
