@@ -15,6 +15,8 @@ use crate::raw;
 pub(crate) struct CoffSymbol<'a> {
     pub(crate) rva: u32,
     pub(crate) name: &'a str,
+    /// Whether it is visible to other files: the better name where several share a place.
+    pub(crate) external: bool,
 }
 
 /// Returns the string table behind the symbol table, its length field included.
@@ -30,7 +32,7 @@ pub(crate) fn strings(bytes: &[u8], (pointer, count): (u32, u32)) -> Option<&[u8
 
 impl<'a> Image<'a> {
     /// Returns functions and variables of the COFF symbol table, in its order.
-    pub(crate) fn coff_symbols(&self) -> impl Iterator<Item = CoffSymbol<'a>> {
+    pub(crate) fn coff_symbols(&self) -> Vec<CoffSymbol<'a>> {
         let (pointer, count) = self.headers().symbol_table;
         let bytes = self.bytes();
         let size = u64::from(count) * pe::IMAGE_SIZEOF_SYMBOL as u64;
@@ -55,20 +57,23 @@ impl<'a> Image<'a> {
                 .then(|| section.rva.checked_add(symbol.value.get(LE)))
                 .flatten()
                 .filter(|rva| section.contains(*rva))
-                .map(|rva| CoffSymbol { rva, name })
+                .map(|rva| CoffSymbol { rva, name, external: is_external(symbol) })
         })
-        .collect::<Vec<_>>()
-        .into_iter()
+        .collect()
     }
 }
 
 /// Whether a record names a function (in code) or a variable (elsewhere), and not a section, file or label.
 fn is_place(symbol: &pe::ImageSymbol, name: &str, in_code: bool) -> bool {
-    let external = symbol.storage_class == pe::IMAGE_SYM_CLASS_EXTERNAL;
+    let external = is_external(symbol);
     let is_static = symbol.storage_class == pe::IMAGE_SYM_CLASS_STATIC;
     let function = symbol.typ.get(LE).0 >> 4 & 3 == pe::IMAGE_SYM_DTYPE_FUNCTION.0;
     // `.text`, `.rdata$zzz`: GNU's section symbols. Assembly functions are external without a function type.
     !name.starts_with('.') && (external || (is_static && (function || !in_code)))
+}
+
+fn is_external(symbol: &pe::ImageSymbol) -> bool {
+    symbol.storage_class == pe::IMAGE_SYM_CLASS_EXTERNAL
 }
 
 fn symbol_name<'a>(name: &'a [u8; 8], strings: &'a [u8]) -> Option<&'a [u8]> {

@@ -64,7 +64,10 @@ impl Symbols {
                 symbols.add(*rva, name, SymbolSource::Export);
             }
         }
-        for symbol in image.coff_symbols() {
+        // External names first: GNU's import libraries put `__imp_DbgPrint` and a static `fthunk` on one slot.
+        let mut coff = image.coff_symbols();
+        coff.sort_by_key(|symbol| !symbol.external);
+        for symbol in coff {
             symbols.add(symbol.rva, symbol.name, SymbolSource::Coff);
         }
         symbols.add(image.entry(), "EntryPoint", SymbolSource::Entry);
@@ -76,7 +79,7 @@ impl Symbols {
                 }
             }
         }
-        // Stable: of equal sources the first in the image stays.
+        // Stable: of equal sources the first one added stays.
         symbols.records.sort_by_key(|record| (record.rva, record.source));
         symbols.records.dedup_by_key(|record| record.rva);
         symbols

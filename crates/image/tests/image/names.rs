@@ -16,7 +16,8 @@ pub(crate) fn named() -> Pe {
         ("helper_with_a_long_name".into(), 0x10, 1, function, 3, 0),
         ("asm_part".into(), 0x20, 1, 0, 2, 0),
         ("label".into(), 0x28, 1, 0, 6, 0),
-        ("gState".into(), 8, 2, 0, 3, 0),
+        ("fthunk".into(), 8, 2, 0, 3, 0),
+        ("gState".into(), 8, 2, 0, 2, 0),
         ("absolute".into(), 0x1234, 0xffff, 0, 2, 0),
         ("beyond".into(), 0x9_0000, 1, function, 2, 0),
     ];
