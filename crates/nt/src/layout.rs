@@ -129,7 +129,9 @@ pub fn layout_for(name: &str, profile: &Profile) -> Option<&'static Layout> {
 ///
 /// let mut registration = core::mem::MaybeUninit::<CALLBACK_REGISTRATION>::uninit();
 /// let whole = registration.as_mut_ptr();
+/// // SAFETY: `whole` points to a registration; nothing is read.
 /// let link: *mut LIST_ENTRY = unsafe { &raw mut (*whole).Link };
+/// // SAFETY: `link` was made from the pointer to the whole registration.
 /// let back = unsafe { containing_record!(link, CALLBACK_REGISTRATION, Link) };
 /// assert_eq!(whole, back);
 /// ```

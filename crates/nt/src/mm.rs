@@ -9,8 +9,8 @@ use crate::ntdef::PVOID;
 pub const POOL_BLOCK: usize = 0x10;
 /// Bytes in a page.
 pub const PAGE_SIZE: usize = 0x1000;
-/// Requests of at least this many bytes get whole pages and no header.
-pub const POOL_LARGE: usize = PAGE_SIZE - 0x20;
+/// Largest request that gets a [`POOL_HEADER`]; a larger one gets whole pages.
+pub const POOL_BUDDY_MAX: usize = PAGE_SIZE - 0x20;
 
 layout! {
     /// Header in front of every pool block smaller than a page.

@@ -119,6 +119,13 @@ layout! {
 /// Size of the short form of [`RTL_OSVERSIONINFOEXW`], `RTL_OSVERSIONINFOW`.
 pub const RTL_OSVERSIONINFOW_SIZE: usize = core::mem::offset_of!(RTL_OSVERSIONINFOEXW, wServicePackMajor);
 
+/// [`RTL_OSVERSIONINFOEXW::dwPlatformId`] of every NT.
+pub const VER_PLATFORM_WIN32_NT: u32 = 2;
+/// [`RTL_OSVERSIONINFOEXW::wProductType`]: a client system.
+pub const VER_NT_WORKSTATION: u8 = 1;
+/// [`RTL_OSVERSIONINFOEXW::wSuiteMask`]: remote desktop with one session, as on every client system.
+pub const VER_SUITE_SINGLEUSERTS: u16 = 0x0100;
+
 impl LIST_ENTRY {
     /// A node that is on no list.
     pub const NULL: Self = Self { Flink: core::ptr::null_mut(), Blink: core::ptr::null_mut() };

@@ -198,10 +198,27 @@ fn io_structures_agree_with_windows_sys() {
         Characteristics, Vpb, DeviceExtension, DeviceType, StackSize, Queue, AlignmentRequirement, DeviceQueue, Dpc,
         ActiveThreadCount, SecurityDescriptor, DeviceLock, SectorSize, Spare1, DeviceObjectExtension, Reserved
     });
-    same!(fields of DEVOBJ_EXTENSION, wdk::DEVOBJ_EXTENSION {
-        Type, Size, DeviceObject, PowerFlags, Dope, ExtensionFlags, DeviceNode, AttachedTo, StartIoCount, StartIoKey,
-        StartIoFlags
-    });
+    same!(
+        DEVOBJ_EXTENSION,
+        wdk::DEVOBJ_EXTENSION {
+            Type,
+            Size,
+            DeviceObject,
+            PowerFlags,
+            Dope,
+            ExtensionFlags,
+            DeviceNode,
+            AttachedTo,
+            StartIoCount,
+            StartIoKey,
+            StartIoFlags,
+            Vpb,
+            DependencyNode,
+            InterruptContext,
+            InterruptCount,
+            VerifierContext
+        }
+    );
     same!(
         FILE_OBJECT,
         wdk::FILE_OBJECT {

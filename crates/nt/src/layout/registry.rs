@@ -5,12 +5,19 @@ use crate::{ex, io, ke, mm, ntdef, ob, ps, se};
 
 const PARTS: &[&[&Layout]] = &[
     ntdef::LAYOUTS,
-    ke::LAYOUTS,
+    ke::PARTS[0],
+    ke::PARTS[1],
+    ke::PARTS[2],
+    ke::PARTS[3],
     mm::LAYOUTS,
     se::LAYOUTS,
-    ob::LAYOUTS,
+    ob::PARTS[0],
+    ob::PARTS[1],
+    ob::PARTS[2],
+    ob::PARTS[3],
     ex::LAYOUTS,
-    io::LAYOUTS,
+    io::PARTS[0],
+    io::PARTS[1],
     ps::LAYOUTS,
 ];
 
