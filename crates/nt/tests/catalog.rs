@@ -79,10 +79,10 @@ fn every_name_of_the_boot_is_in_the_catalog() {
     for attempt in BOOT_ATTEMPTS {
         let Some(name) = attempt.name else { continue };
         let entry = find(name).unwrap_or_else(|| panic!("{name} is not in the catalog"));
-        if let (Some(creator), Verdict::Created) = (entry.creator, attempt.verdict) {
-            if let Some(attributes) = creator.attributes {
-                assert_eq!(attempt.attributes, attributes, "{name}");
-            }
+        if let (Some(creator), Verdict::Created) = (entry.creator, attempt.verdict)
+            && let Some(attributes) = creator.attributes
+        {
+            assert_eq!(attempt.attributes, attributes, "{name}");
         }
     }
 }
