@@ -22,10 +22,12 @@ pub mod ke;
 pub mod mm;
 pub mod ob;
 pub mod se;
+pub mod solo;
 
 mod executive;
 mod platform;
 mod raw;
 
+pub use ex::KernelRoutine;
 pub use executive::{BootError, Executive};
 pub use platform::{Bugcheck, Deadlock, Platform, PoolKind, Routine};

@@ -2,6 +2,8 @@
 
 pub(crate) mod routines;
 
+pub use self::routines::KernelRoutine;
+
 use crate::executive::Executive;
 use crate::platform::Platform;
 

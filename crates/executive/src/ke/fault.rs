@@ -59,6 +59,6 @@ impl<P: Platform> Executive<P> {
 
     /// Ends the world for a status raised where no handler exists: 0x1E `KMODE_EXCEPTION_NOT_HANDLED`.
     pub(crate) fn ke_raise_status(&self, status: nt::NTSTATUS, reason: &'static str) -> ! {
-        self.ke_bugcheck(BugCheck::KMODE_EXCEPTION_NOT_HANDLED, [u64::from(status.0 as u32), 0, 0, 0], reason)
+        self.ke_bugcheck(BugCheck::KMODE_EXCEPTION_NOT_HANDLED, [u64::from(status.0), 0, 0, 0], reason)
     }
 }

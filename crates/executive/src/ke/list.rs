@@ -26,11 +26,6 @@ pub(crate) fn initialize(head: Live<LIST_ENTRY>) {
     head.set(LIST_ENTRY { Flink: head.ptr(), Blink: head.ptr() });
 }
 
-/// Tells whether `head` has no nodes.
-pub(crate) fn is_empty(head: Live<LIST_ENTRY>) -> bool {
-    field!(head, LIST_ENTRY, Flink).get() == head.ptr()
-}
-
 /// Returns the node after `node`, or `None` where that is `head`.
 pub(crate) fn next(
     head: Live<LIST_ENTRY>,

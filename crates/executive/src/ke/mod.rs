@@ -19,7 +19,7 @@ mod wait;
 
 use nt::{KSPIN_LOCK, LIST_ENTRY};
 
-pub use self::thread::initialize_thread;
+pub use self::thread::{initialize_process, initialize_thread};
 pub use self::timer::BOOT_SYSTEM_TIME;
 
 use crate::executive::{self, Executive};

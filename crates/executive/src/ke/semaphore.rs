@@ -49,7 +49,7 @@ impl<P: Platform> Executive<P> {
         let before = state.get();
         match before.checked_add(adjustment) {
             Some(count) if count >= before && count <= field!(semaphore, KSEMAPHORE, Limit).get() => {
-                state.set(count)
+                state.set(count);
             }
             _ => self.ke_raise_status(LIMIT_EXCEEDED, "a semaphore is released beyond its limit"),
         }

@@ -1,7 +1,6 @@
 //! Threads as far as waiting and APC accounting need them. Creating, switching and ending them is the platform's.
 
-use nt::layout::Pod;
-use nt::{DISPATCHER_HEADER, EPROCESS, KTHREAD, KernelMode, LIST_ENTRY};
+use nt::{DISPATCHER_HEADER, EPROCESS, KTHREAD, KernelMode};
 
 use super::list;
 use crate::executive::Executive;
@@ -36,11 +35,6 @@ fn add(counter: Live<i16>, by: i16) -> i16 {
     counter.set(value);
     value
 }
-
-const _: () = {
-    const fn require<T: Pod>() {}
-    require::<LIST_ENTRY>();
-};
 
 impl<P: Platform> Executive<P> {
     /// Returns the current thread.
@@ -106,5 +100,26 @@ impl<P: Platform> Executive<P> {
         field!(header, DISPATCHER_HEADER, SignalState).set(1);
         self.ke_wait_test(header);
         self.ke_unlock_dispatcher(old);
+    }
+}
+
+/// Makes zeroed memory a process without threads, handles or token.
+///
+/// # Safety
+///
+/// `process` leads to a zeroed, writable `EPROCESS` that lives as long as the process.
+pub unsafe fn initialize_process(process: *mut EPROCESS, id: usize, image: &[u8]) {
+    // SAFETY: the caller's promise.
+    let process = unsafe { Live::new(process) };
+    let header = field!(process, EPROCESS, Header);
+    field!(header, DISPATCHER_HEADER, Type).set(nt::dispatcher::PROCESS);
+    field!(header, DISPATCHER_HEADER, Size).set((size_of::<EPROCESS>() / 4) as u8);
+    list::initialize(field!(header, DISPATCHER_HEADER, WaitListHead));
+    list::initialize(field!(process, EPROCESS, ActiveProcessLinks));
+    list::initialize(field!(process, EPROCESS, ThreadListHead));
+    field!(process, EPROCESS, UniqueProcessId).set(core::ptr::without_provenance_mut(id));
+    let name = field!(process, EPROCESS, ImageFileName);
+    for (index, byte) in image.iter().take(14).enumerate() {
+        name.element(index).set(*byte);
     }
 }
