@@ -1,1 +1,10 @@
-fn main() {}
+//! The `ringbell` command. See `ringbell --help`.
+#![forbid(unsafe_code)]
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,6 +1,10 @@
-//! How records are shown. Each view is a function from a record to text; none of them judges or computes facts.
+//! How records and tables are shown: text for people, JSON for programs, WinDbg's dialect for those who think in it. Each
+//! view is a function from a record to text; none of them judges or computes facts, prints or colors.
 #![forbid(unsafe_code)]
 
+pub mod catalog;
+mod fields;
 pub mod json;
 pub mod story;
 pub mod text;
+pub mod windbg;

@@ -1,0 +1,139 @@
+//! `ringbell explain`: what an object, an event, a status or a bugcheck is.
+
+use clap::Args;
+use nt::catalog::{self, EVENTS, Name};
+use nt::{BugCheck, NTSTATUS};
+use view::catalog as show;
+
+use super::Failure;
+use super::failure::printable;
+use super::options::Format;
+use super::output::Answer;
+
+/// Arguments of `ringbell explain`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Object (`PowerState`, `\Callback\PowerState`, `PowerPort`), event (`power.ac`), status (`C0000034`,
+    /// `STATUS_OBJECT_NAME_NOT_FOUND`) or bugcheck (`0xD1`); without it the objects and events are listed
+    #[arg(value_name = "NAME", allow_negative_numbers = true)]
+    name: Option<String>,
+    /// How the answer is written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
+    let Some(name) = &arguments.name else { return Ok(list(arguments.format)) };
+    let topic = find(name).ok_or_else(|| refuse(name))?;
+    Ok(match arguments.format {
+        Format::Text => Answer::clean(topic.text()),
+        Format::Json => Answer::json(&topic.json()),
+    })
+}
+
+/// Something that can be explained.
+enum Topic {
+    Object(&'static catalog::Entry),
+    Event(&'static catalog::Event),
+    Status(NTSTATUS),
+    BugCheck(BugCheck),
+}
+
+impl Topic {
+    fn text(&self) -> String {
+        match self {
+            Self::Object(entry) => show::entry(entry),
+            Self::Event(event) => show::event(event),
+            Self::Status(status) => show::status(*status),
+            Self::BugCheck(check) => show::bugcheck(*check),
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        match self {
+            Self::Object(entry) => show::entry_json(entry),
+            Self::Event(event) => show::event_json(event),
+            Self::Status(status) => show::status_json(*status),
+            Self::BugCheck(check) => show::bugcheck_json(*check),
+        }
+    }
+}
+
+fn find(name: &str) -> Option<Topic> {
+    catalog::find(name)
+        .map(Topic::Object)
+        .or_else(|| catalog::find_event(&name.to_ascii_lowercase()).map(Topic::Event))
+        .or_else(|| by_word(name))
+        .or_else(|| by_number(name))
+}
+
+/// Finds a status or bugcheck by name; `STATUS_` may be left out.
+fn by_word(name: &str) -> Option<Topic> {
+    let upper = name.to_ascii_uppercase();
+    NTSTATUS::from_name(&upper)
+        .or_else(|| NTSTATUS::from_name(&format!("STATUS_{upper}")))
+        .map(Topic::Status)
+        .or_else(|| BugCheck::ALL.iter().copied().find(|it| it.name() == Some(&upper)).map(Topic::BugCheck))
+}
+
+/// Finds a code by number. Eight digits are a status, fewer a bugcheck; a negative number is a status as C prints it.
+fn by_number(text: &str) -> Option<Topic> {
+    if let Some(negative) = text.parse::<i32>().ok().filter(|number| *number < 0) {
+        return Some(Topic::Status(NTSTATUS::from_i32(negative)));
+    }
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    let value = u32::from_str_radix(digits, 16).ok()?;
+    let check = BugCheck(value);
+    if digits.len() == 8 {
+        Some(Topic::Status(NTSTATUS(value)))
+    } else if check.name().is_some() {
+        Some(Topic::BugCheck(check))
+    } else {
+        let status = NTSTATUS(value);
+        status.name().is_some().then_some(Topic::Status(status))
+    }
+}
+
+fn refuse(name: &str) -> Failure {
+    if name.contains('/') {
+        return Failure::new(format!("unknown name `{}`", printable(name)))
+            .hint("names in the NT namespace are separated by `\\`, as in `\\Callback\\PowerState`");
+    }
+    let objects = catalog::entries().map(|entry| entry.key);
+    let events = EVENTS.iter().map(|event| event.name);
+    let statuses = NTSTATUS::names().map(|(name, _)| name);
+    let checks = BugCheck::ALL.iter().filter_map(|check| check.name());
+    Failure::unknown(
+        "name",
+        name,
+        objects.chain(events).chain(statuses).chain(checks),
+        "`ringbell explain` lists the objects and events",
+    )
+}
+
+fn list(format: Format) -> Answer {
+    match format {
+        Format::Text => {
+            let mut text = String::from("objects\n");
+            for entry in catalog::entries() {
+                let name = match entry.name {
+                    Name::Unnamed { .. } => format!("{} (unnamed)", entry.key),
+                    _ => entry.key.to_owned(),
+                };
+                text.push_str(&format!("  {name:<34} {}\n", entry.summary));
+            }
+            text.push_str("\nevents\n");
+            for event in EVENTS {
+                text.push_str(&format!("  {:<34} {}\n", event.name, event.summary));
+            }
+            Answer::clean(text)
+        }
+        Format::Json => Answer::json(&serde_json::json!({
+            "objects": catalog::entries().map(show::entry_json).collect::<Vec<_>>(),
+            "events": EVENTS.iter().map(show::event_json).collect::<Vec<_>>(),
+        })),
+    }
+}

@@ -1,0 +1,65 @@
+//! Refusals: one lowercase sentence about what and where, and the next step.
+
+use std::fmt;
+use std::io::{self, Write as _};
+
+/// Why a command gives no answer. Always ends in exit code 2.
+#[derive(Debug)]
+pub(super) struct Failure {
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+
+    /// Adds the next step.
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Refuses a name that is not known, with the nearest one that is.
+    pub(super) fn unknown<'a>(
+        what: &str,
+        name: &str,
+        known: impl IntoIterator<Item = &'a str>,
+        otherwise: &str,
+    ) -> Self {
+        let failure = Self::new(format!("unknown {what} `{}`", printable(name)));
+        match super::near::nearest(name, known) {
+            Some(near) => failure.hint(format!("did you mean `{near}`? {otherwise}")),
+            None => failure.hint(otherwise),
+        }
+    }
+
+    /// Prints it to stderr; there is nobody to tell where that fails.
+    pub(super) fn print(&self) {
+        let _ = write!(io::stderr().lock(), "{self}");
+    }
+}
+
+/// Makes control characters visible, so that a name can neither move the cursor nor fake a line.
+pub(super) fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            out.extend(character.escape_debug());
+        } else {
+            out.push(character);
+        }
+    }
+    out
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "error: {}", self.message)?;
+        match &self.hint {
+            Some(hint) => writeln!(f, "hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}

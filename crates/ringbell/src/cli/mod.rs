@@ -1,0 +1,57 @@
+//! The command line: what can be asked, and how an answer or a refusal reaches people and programs.
+//!
+//! stdout is data, stderr is talk. A command returns the text to print and the verdict it stands for, or a
+//! [`Failure`]; only this file prints and decides the exit code.
+
+mod dt;
+mod explain;
+mod failure;
+mod near;
+mod options;
+mod output;
+mod usage;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+use output::Verdict;
+
+/// Windows kernel callback objects: run drivers that use them, look at them, have them explained.
+#[derive(Debug, Parser)]
+#[command(name = "ringbell", version, about, after_help = EXIT_CODES, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "exit codes: 0 clean; 1 findings, differences, a failed driver or a partial result; \
+                          2 usage, refused input or host error; 3 bugcheck; 4 hang";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Explain an object, a rule, an event, a status, a bugcheck or an export
+    Explain(explain::Arguments),
+    /// Print a structure's layout for a Windows version, as WinDbg does
+    Dt(dt::Arguments),
+}
+
+/// Runs the command and returns its exit code.
+pub(crate) fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage::answer(&error),
+    };
+    let result = match arguments.command {
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Dt(arguments) => dt::run(&arguments),
+    };
+    match result.and_then(|answer| output::print(&answer)) {
+        Ok(verdict) => verdict.into(),
+        Err(failure) => {
+            failure.print();
+            Verdict::Refused.into()
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The known name that somebody probably meant.
+
+/// Returns the candidate nearest to `name`, if one is near enough to be meant: a third of the letters may be wrong, missing or
+/// too many. Case does not count. Of two equally near the first wins.
+pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let wanted = fold(name);
+    let limit = (wanted.len() / 3).clamp(1, 6);
+    let mut best: Option<(usize, &str)> = None;
+    for candidate in candidates {
+        let found = distance(&wanted, &fold(candidate));
+        if found <= limit && best.is_none_or(|(least, _)| found < least) {
+            best = Some((found, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
+}
+
+fn fold(text: &str) -> Vec<char> {
+    // Nobody means a name of more than a few hundred characters, and the distance takes the product of the lengths.
+    text.chars().take(300).map(|character| character.to_ascii_lowercase()).collect()
+}
+
+/// Counts the single-character edits between two words (Levenshtein).
+fn distance(a: &[char], b: &[char]) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, left) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, right) in b.iter().enumerate() {
+            let substitute = diagonal + usize::from(left != right);
+            diagonal = row[j + 1];
+            row[j + 1] = substitute.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn between(a: &str, b: &str) -> usize {
+        distance(&fold(a), &fold(b))
+    }
+
+    #[test]
+    fn edits_are_counted() {
+        assert_eq!(between("", ""), 0);
+        assert_eq!(between("abc", ""), 3);
+        assert_eq!(between("kitten", "sitting"), 3);
+        assert_eq!(between("PowerState", "powerstate"), 0);
+    }
+
+    #[test]
+    fn only_a_near_name_is_suggested() {
+        let known = ["PowerState", "SetSystemTime", "SetSystemState"];
+        assert_eq!(nearest("PowerStat", known), Some("PowerState"));
+        assert_eq!(nearest("setsystemtme", known), Some("SetSystemTime"));
+        assert_eq!(nearest("Elephant", known), None);
+        assert_eq!(nearest("", known), None);
+    }
+}
