@@ -9,18 +9,19 @@ const WIDTH: usize = 100;
 
 /// Collects labeled paragraphs.
 #[derive(Debug, Default)]
-pub(crate) struct Fields {
+pub struct Fields {
     out: String,
 }
 
 impl Fields {
     /// Begins with a line of its own.
-    pub(crate) fn titled(title: &str) -> Self {
+    #[must_use]
+    pub fn titled(title: &str) -> Self {
         Self { out: format!("{title}\n") }
     }
 
     /// Adds a paragraph; a label that is the same as the one above is left out by passing an empty one.
-    pub(crate) fn add(&mut self, label: &str, text: &str) -> &mut Self {
+    pub fn add(&mut self, label: &str, text: &str) -> &mut Self {
         let _ = write!(self.out, "  {label:<width$}", width = MARGIN - 2);
         let mut column = MARGIN;
         for (index, word) in text.split(' ').filter(|word| !word.is_empty()).enumerate() {
@@ -40,11 +41,7 @@ impl Fields {
     }
 
     /// Adds several paragraphs under one label; none, no label.
-    pub(crate) fn list<T: AsRef<str>>(
-        &mut self,
-        label: &str,
-        texts: impl IntoIterator<Item = T>,
-    ) -> &mut Self {
+    pub fn list<T: AsRef<str>>(&mut self, label: &str, texts: impl IntoIterator<Item = T>) -> &mut Self {
         for (index, text) in texts.into_iter().enumerate() {
             self.add(if index == 0 { label } else { "" }, text.as_ref());
         }
@@ -52,13 +49,14 @@ impl Fields {
     }
 
     /// Adds an empty line.
-    pub(crate) fn gap(&mut self) -> &mut Self {
+    pub fn gap(&mut self) -> &mut Self {
         self.out.push('\n');
         self
     }
 
     /// Ends the text.
-    pub(crate) fn finish(self) -> String {
+    #[must_use]
+    pub fn finish(self) -> String {
         self.out
     }
 }

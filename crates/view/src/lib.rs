@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod catalog;
-mod fields;
+pub mod fields;
 pub mod json;
 pub mod story;
 pub mod text;

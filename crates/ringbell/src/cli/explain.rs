@@ -1,9 +1,13 @@
-//! `ringbell explain`: what an object, an event, a status or a bugcheck is.
+//! `ringbell explain`: what an object, an event, a rule, a status or a bugcheck is.
 
 use clap::Args;
 use nt::catalog::{self, EVENTS, Name};
 use nt::{BugCheck, NTSTATUS};
+use record::Severity;
+use rules::{RULES, Rule};
+use serde_json::{Value, json};
 use view::catalog as show;
+use view::fields::Fields;
 
 use super::Failure;
 use super::failure::printable;
@@ -13,8 +17,8 @@ use super::output::Answer;
 /// Arguments of `ringbell explain`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Object (`PowerState`, `\Callback\PowerState`, `PowerPort`), event (`power.ac`), status (`C0000034`,
-    /// `STATUS_OBJECT_NAME_NOT_FOUND`) or bugcheck (`0xD1`); without it the objects and events are listed
+    /// Object (`PowerState`, `\Callback\PowerState`, `PowerPort`), event (`power.ac`), rule (`RB004`), status
+    /// (`C0000034`, `STATUS_OBJECT_NAME_NOT_FOUND`) or bugcheck (`0xD1`); without it everything is listed but codes
     #[arg(value_name = "NAME", allow_negative_numbers = true)]
     name: Option<String>,
     /// How the answer is written
@@ -35,6 +39,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
 enum Topic {
     Object(&'static catalog::Entry),
     Event(&'static catalog::Event),
+    Rule(&'static Rule),
     Status(NTSTATUS),
     BugCheck(BugCheck),
 }
@@ -44,18 +49,52 @@ impl Topic {
         match self {
             Self::Object(entry) => show::entry(entry),
             Self::Event(event) => show::event(event),
+            Self::Rule(rule) => rule_text(rule),
             Self::Status(status) => show::status(*status),
             Self::BugCheck(check) => show::bugcheck(*check),
         }
     }
 
-    fn json(&self) -> serde_json::Value {
+    fn json(&self) -> Value {
         match self {
             Self::Object(entry) => show::entry_json(entry),
             Self::Event(event) => show::event_json(event),
+            Self::Rule(rule) => rule_json(rule),
             Self::Status(status) => show::status_json(*status),
             Self::BugCheck(check) => show::bugcheck_json(*check),
         }
+    }
+}
+
+fn rule_text(rule: &Rule) -> String {
+    let mut fields = Fields::titled(&format!("{} {}", rule.id, rule.slug));
+    fields
+        .add("what", rule.summary)
+        .add("severity", severity(rule))
+        .add("windows", rule.windows)
+        .add("fix", rule.fix)
+        .add("found by", rule.detection);
+    fields.finish()
+}
+
+fn rule_json(rule: &Rule) -> Value {
+    json!({
+        "kind": "rule",
+        "id": rule.id.to_string(),
+        "slug": rule.slug,
+        "severity": severity(rule),
+        "summary": rule.summary,
+        "windows": rule.windows,
+        "fix": rule.fix,
+        "detection": rule.detection,
+    })
+}
+
+fn severity(rule: &Rule) -> &'static str {
+    match rule.severity {
+        Severity::Note => "note",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
     }
 }
 
@@ -63,6 +102,7 @@ fn find(name: &str) -> Option<Topic> {
     catalog::find(name)
         .map(Topic::Object)
         .or_else(|| catalog::find_event(&name.to_ascii_lowercase()).map(Topic::Event))
+        .or_else(|| rules::find(name).map(Topic::Rule))
         .or_else(|| by_word(name))
         .or_else(|| by_number(name))
 }
@@ -102,15 +142,26 @@ fn refuse(name: &str) -> Failure {
         return Failure::new(format!("unknown name `{}`", printable(name)))
             .hint("names in the NT namespace are separated by `\\`, as in `\\Callback\\PowerState`");
     }
+    if let Some(layout) = nt::layout_for(name, nt::Profile::DEFAULT) {
+        return Failure::new(format!("`{}` is a structure, not a name to explain", layout.nt_name()))
+            .hint(format!("`ringbell dt {}` prints its layout", layout.nt_name()));
+    }
     let objects = catalog::entries().map(|entry| entry.key);
     let events = EVENTS.iter().map(|event| event.name);
+    let rules: Vec<_> = RULES.iter().map(|rule| rule.id.to_string()).collect();
+    let slugs = RULES.iter().map(|rule| rule.slug);
     let statuses = NTSTATUS::names().map(|(name, _)| name);
     let checks = BugCheck::ALL.iter().filter_map(|check| check.name());
     Failure::unknown(
         "name",
         name,
-        objects.chain(events).chain(statuses).chain(checks),
-        "`ringbell explain` lists the objects and events",
+        objects
+            .chain(events)
+            .chain(rules.iter().map(String::as_str))
+            .chain(slugs)
+            .chain(statuses)
+            .chain(checks),
+        "`ringbell explain` lists objects, events and rules",
     )
 }
 
@@ -129,11 +180,51 @@ fn list(format: Format) -> Answer {
             for event in EVENTS {
                 text.push_str(&format!("  {:<34} {}\n", event.name, event.summary));
             }
+            text.push_str("\nrules\n");
+            for rule in RULES {
+                text.push_str(&format!("  {:<34} {}\n", format!("{} {}", rule.id, rule.slug), rule.summary));
+            }
             Answer::clean(text)
         }
-        Format::Json => Answer::json(&serde_json::json!({
+        Format::Json => Answer::json(&json!({
             "objects": catalog::entries().map(show::entry_json).collect::<Vec<_>>(),
             "events": EVENTS.iter().map(show::event_json).collect::<Vec<_>>(),
+            "rules": RULES.iter().map(rule_json).collect::<Vec<_>>(),
         })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_found_by_number_and_slug() {
+        for rule in RULES {
+            for name in [rule.id.to_string(), rule.id.to_string().to_lowercase(), rule.slug.to_owned()] {
+                let topic = find(&name).unwrap_or_else(|| panic!("{name}"));
+                assert!(topic.text().starts_with(&format!("{} {}\n", rule.id, rule.slug)), "{name}");
+                assert_eq!(topic.json()["slug"], rule.slug);
+            }
+        }
+    }
+
+    #[test]
+    fn everything_that_is_listed_can_be_explained() {
+        for entry in catalog::entries() {
+            assert!(matches!(find(entry.key), Some(Topic::Object(found)) if found.key == entry.key));
+        }
+        for event in EVENTS {
+            assert!(matches!(find(event.name), Some(Topic::Event(found)) if found.name == event.name));
+        }
+        for (name, status) in NTSTATUS::names() {
+            assert!(matches!(find(name), Some(Topic::Status(found)) if found == status), "{name}");
+            assert!(
+                matches!(find(&format!("0x{:08X}", status.0)), Some(Topic::Status(found)) if found == status)
+            );
+        }
+        for check in BugCheck::ALL {
+            assert!(matches!(find(check.name().unwrap()), Some(Topic::BugCheck(found)) if found == *check));
+        }
     }
 }
