@@ -110,10 +110,11 @@ fn find(name: &str) -> Option<Topic> {
 /// Finds a status or bugcheck by name; `STATUS_` may be left out.
 fn by_word(name: &str) -> Option<Topic> {
     let upper = name.to_ascii_uppercase();
+    // A bugcheck comes before a status that would need its prefix: some words are both.
     NTSTATUS::from_name(&upper)
-        .or_else(|| NTSTATUS::from_name(&format!("STATUS_{upper}")))
         .map(Topic::Status)
         .or_else(|| BugCheck::ALL.iter().copied().find(|it| it.name() == Some(&upper)).map(Topic::BugCheck))
+        .or_else(|| NTSTATUS::from_name(&format!("STATUS_{upper}")).map(Topic::Status))
 }
 
 /// Finds a code by number. Eight digits are a status, fewer a bugcheck; a negative number is a status as C prints it.
