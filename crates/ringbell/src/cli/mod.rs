@@ -6,6 +6,8 @@
 mod dt;
 mod explain;
 mod failure;
+mod file;
+mod imports;
 mod near;
 mod options;
 mod output;
@@ -35,6 +37,8 @@ enum Command {
     Explain(explain::Arguments),
     /// Print a structure's layout for a Windows version, as WinDbg does
     Dt(dt::Arguments),
+    /// Tell which imports of drivers are there, and rank what is missing over many
+    Imports(imports::Arguments),
 }
 
 /// Runs the command and returns its exit code.
@@ -46,6 +50,7 @@ pub(crate) fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Dt(arguments) => dt::run(&arguments),
+        Command::Imports(arguments) => imports::run(&arguments),
     };
     match result.and_then(|answer| output::print(&answer)) {
         Ok(verdict) => verdict.into(),

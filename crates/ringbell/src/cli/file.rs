@@ -1,0 +1,68 @@
+//! Reading driver files.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use image::{Image, ImageError};
+
+use super::Failure;
+use super::failure::printable;
+
+/// Spells a path for people.
+pub(super) fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy())
+}
+
+/// Reads a driver file.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| unreadable(path, &error))
+}
+
+/// Parses a driver file, or says why it is none.
+pub(super) fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Image<'a>, Failure> {
+    Image::parse(bytes).map_err(|error| refused(path, &error))
+}
+
+/// Turns the refusal of an image into words that name the file.
+pub(super) fn refused(path: &Path, error: &ImageError) -> Failure {
+    Failure::new(format!("`{}`: {error}", shown(path))).hint(error.hint())
+}
+
+/// Replaces folders by the `.sys` files in them, by name.
+pub(super) fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let entries = std::fs::read_dir(path).map_err(|error| unreadable(path, &error))?;
+        let mut found = Vec::new();
+        for entry in entries {
+            let file = entry.map_err(|error| unreadable(path, &error))?.path();
+            if file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("sys")) {
+                found.push(file);
+            }
+        }
+        if found.is_empty() {
+            return Err(Failure::new(format!("the folder `{}` holds no `.sys` file", shown(path)))
+                .hint("folders are not searched in depth; name the files"));
+        }
+        found.sort();
+        files.append(&mut found);
+    }
+    Ok(files)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    let shown = shown(path);
+    match error.kind() {
+        io::ErrorKind::NotFound => Failure::new(format!("`{shown}` does not exist")).hint("check the path"),
+        io::ErrorKind::IsADirectory => {
+            Failure::new(format!("`{shown}` is a folder")).hint("give the `.sys` file inside")
+        }
+        io::ErrorKind::PermissionDenied => Failure::new(format!("`{shown}` may not be read"))
+            .hint("the file's permissions forbid it to this user"),
+        _ => Failure::new(format!("cannot read `{shown}`: {error}")),
+    }
+}
