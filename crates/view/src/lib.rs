@@ -2,9 +2,11 @@
 //! view is a function from a record to text; none of them judges or computes facts, prints or colors.
 #![forbid(unsafe_code)]
 
+pub mod boot;
 pub mod catalog;
 pub mod fields;
 pub mod json;
+pub mod namespace;
 pub mod story;
 pub mod text;
 pub mod windbg;
