@@ -3,6 +3,7 @@
 //! One line per event that a person wants to read, indented by what it happened inside of. Driver output is set off by
 //! `|`, so that nothing a driver prints can pass for a line of Ringbell's own.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use nt::{BugCheck, Irql, NTSTATUS};
@@ -16,7 +17,7 @@ use crate::text::printable;
 /// Tells the whole run: events, ending, findings, verdict.
 pub fn story(report: &Report) -> String {
     let mut out = String::new();
-    let mut teller = Teller { report, depth: 0, out: &mut out };
+    let mut teller = Teller { report, names: BTreeMap::new(), depth: 0, out: &mut out };
     for event in &report.events {
         teller.tell(event);
     }
@@ -76,6 +77,8 @@ fn plural(number: usize, singular: &str) -> String {
 
 struct Teller<'a> {
     report: &'a Report,
+    /// Names the callback objects were last seen under.
+    names: BTreeMap<u64, String>,
     depth: usize,
     out: &'a mut String,
 }
@@ -89,6 +92,33 @@ impl Teller<'_> {
         self.report.modules.locate(address).to_string()
     }
 
+    /// Returns the object's name, or its address where it has none.
+    fn object(&self, address: u64) -> String {
+        self.names.get(&address).cloned().unwrap_or_else(|| format!("callback object {address:#x}"))
+    }
+
+    /// Learns and forgets names.
+    fn learn(&mut self, event: &Event) {
+        match &event.what {
+            What::CreateResult { name: Some(name), object, outcome, .. }
+                if *outcome != CreateOutcome::Failed =>
+            {
+                self.names.insert(*object, name.clone());
+            }
+            What::CreateResult { name: None, object, .. } | What::ObjectDeleted { object, .. } => {
+                self.names.remove(object);
+            }
+            What::Audit { snapshot, .. } => {
+                for object in &snapshot.objects {
+                    if let Some(name) = &object.name {
+                        self.names.insert(object.address, name.clone());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn leave(&mut self) {
         self.depth = self.depth.saturating_sub(1);
     }
@@ -96,6 +126,7 @@ impl Teller<'_> {
     /// Tells one event. Long, because it is the table of all sentences.
     #[expect(clippy::too_many_lines, reason = "one arm per sentence; splitting would scatter the vocabulary")]
     fn tell(&mut self, event: &Event) {
+        self.learn(event);
         match &event.what {
             What::Booted { profile, build, seed } => {
                 self.line(&format!("boot {profile} (build {build}), seed {seed}"));
@@ -188,14 +219,14 @@ impl Teller<'_> {
                 self.line(&text);
             }
             What::Referenced { object, count } => {
-                self.line(&format!("referenced {object:#x}, count {count}"))
+                self.line(&format!("referenced {}, count {count}", self.object(*object)))
             }
             What::Dereferenced { object, count } => {
-                self.line(&format!("dereferenced {object:#x}, count {count}"))
+                self.line(&format!("dereferenced {}, count {count}", self.object(*object)))
             }
             What::Registered { object, routine, context, .. } => {
                 let place = self.place(*routine);
-                self.line(&format!("registered {place} on {object:#x}, context {context:#x}"));
+                self.line(&format!("registered {place} on {}, context {context:#x}", self.object(*object)));
             }
             What::RegisterRefused { object, routine, because } => {
                 let place = self.place(*routine);
@@ -203,19 +234,22 @@ impl Teller<'_> {
                     RefusedBecause::SingleCallbackTaken => "it admits one routine and has one",
                     RefusedBecause::NoMemory => "no memory",
                 };
-                self.line(&format!("refused to register {place} on {object:#x}: {because}"));
+                self.line(&format!("refused to register {place} on {}: {because}", self.object(*object)));
             }
             What::UnregisterWaits { busy, .. } => {
                 self.line(&format!("unregister waits for {} in flight", plural(*busy as usize, "call")));
             }
             What::Unregistered { object, routine, .. } => {
                 let place = self.place(*routine);
-                self.line(&format!("unregistered {place} from {object:#x}"));
+                self.line(&format!("unregistered {place} from {}", self.object(*object)));
             }
             What::NotifyBegin { object, argument1, argument2, mode } => {
                 let held = if *mode == Mode::Held { ", lock held" } else { "" };
                 let level = Irql(event.irql);
-                self.line(&format!("ring {object:#x} ({argument1:#x}, {argument2:#x}) at {level}{held}"));
+                self.line(&format!(
+                    "ring {} ({argument1:#x}, {argument2:#x}) at {level}{held}",
+                    self.object(*object)
+                ));
                 self.depth += 1;
             }
             What::DeliveryBegin { routine, context, .. } => {
