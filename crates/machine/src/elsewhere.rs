@@ -50,6 +50,10 @@ impl Machine {
         match *self {}
     }
 
+    pub fn event(&mut self, _name: &str) -> Result<(), MachineError> {
+        match *self {}
+    }
+
     pub fn load(&mut self, _name: &str, _image: &[u8]) -> Result<(String, u32), MachineError> {
         match *self {}
     }

@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Unload { driver: String },
     /// Ring the named callback object.
     Notify { object: String, argument1: u64, argument2: u64, irql: u8 },
+    /// Play an event of the catalog.
+    Event { name: String },
     /// Let virtual time pass, in units of 100 ns.
     Advance { ticks: u64 },
     /// Record that a step of the scenario begins.

@@ -179,6 +179,16 @@ impl Machine {
         self.done(&Command::Notify { object: object.into(), argument1, argument2, irql })
     }
 
+    /// Plays an event of [`nt::catalog::EVENTS`]: rings what Windows would ring, with its arguments, at its IRQL.
+    ///
+    /// # Errors
+    ///
+    /// Refused where there is no such event, or its object does not exist. Fails where the machine has ended, or
+    /// ends.
+    pub fn event(&mut self, name: &str) -> Result<(), MachineError> {
+        self.done(&Command::Event { name: name.into() })
+    }
+
     /// Maps a driver and calls its `DriverEntry`. Returns the driver's name in this run, and the status.
     ///
     /// # Errors
