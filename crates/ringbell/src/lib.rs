@@ -1,3 +1,31 @@
 //! Ringbell implements the callback objects of the Windows NT executive, runs real Windows x64 kernel drivers against
 //! them on plain Linux, and audits what they leave behind.
+//!
+//! A driver under test needs no Windows, no signing and no reboot; a test is a few lines:
+//!
+//! ```no_run
+//! use ringbell::{Config, Machine};
+//!
+//! let mut machine = Machine::boot(Config::default())?;
+//! let driver = machine.load("my.sys", &std::fs::read("my.sys")?)?;
+//! machine.ring(&r"\Callback\PowerState=1,0@dispatch".parse()?)?;
+//! machine.unload(&driver)?;
+//! let report = machine.finish();
+//! assert!(report.findings.is_empty(), "{}", ringbell::story(&report));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`Machine`] boots a kernel process; [`Machine::finish`] returns the [`Report`], already judged by the rules.
 #![forbid(unsafe_code)]
+
+pub mod bundled;
+mod machine;
+mod play;
+mod ring;
+
+pub use ::machine::{Config, MachineError};
+pub use machine::{Driver, Machine};
+pub use play::{Action, Play};
+pub use record::{Ending, Event, Finding, Report, Severity, What};
+pub use ring::{BadRing, Ring, object_path};
+pub use view::story::{story, verdict};

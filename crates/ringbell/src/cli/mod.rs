@@ -3,6 +3,8 @@
 //! stdout is data, stderr is talk. A command returns the text to print and the verdict it stands for, or a
 //! [`Failure`]; only this file prints and decides the exit code.
 
+mod actions;
+mod demo;
 mod dt;
 mod explain;
 mod failure;
@@ -11,6 +13,7 @@ mod imports;
 mod near;
 mod options;
 mod output;
+mod run;
 mod usage;
 
 use std::process::ExitCode;
@@ -33,6 +36,10 @@ const EXIT_CODES: &str = "exit codes: 0 clean; 1 findings, differences, a failed
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the bundled pair of drivers: one listens, the other rings
+    Demo(demo::Arguments),
+    /// Load drivers in order, ring, unload in reverse, audit, report
+    Run(run::Arguments),
     /// Explain an object, a rule, an event, a status, a bugcheck or an export
     Explain(explain::Arguments),
     /// Print a structure's layout for a Windows version, as WinDbg does
@@ -48,6 +55,8 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return usage::answer(&error),
     };
     let result = match arguments.command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Dt(arguments) => dt::run(&arguments),
         Command::Imports(arguments) => imports::run(&arguments),

@@ -7,7 +7,6 @@ use super::Failure;
 
 /// What the exit code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(dead_code, reason = "the commands that run drivers use the other two")]
 pub(super) enum Verdict {
     /// Nothing to complain about.
     Clean = 0,

@@ -1,0 +1,117 @@
+//! `ringbell run`: real drivers, loaded, rung, unloaded and audited.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use record::{Ending, Report, Severity, UnloadOutcome};
+use ringbell::{Config, MachineError, Play};
+
+use super::actions::Actions;
+use super::failure::printable;
+use super::options::{self, Format};
+use super::output::{Answer, Verdict};
+use super::{Failure, file};
+
+/// Arguments of `ringbell run`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Driver images (`.sys`), loaded in this order and unloaded in reverse
+    #[arg(value_name = "DRIVER", required = true)]
+    drivers: Vec<PathBuf>,
+    #[command(flatten)]
+    actions: Actions,
+    /// Windows version to be
+    #[arg(long, value_name = "PROFILE")]
+    os: Option<String>,
+    /// Wall time each step may take, such as `500ms` or `10s`
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    timeout: Duration,
+    /// Show every export call
+    #[arg(long)]
+    trace: bool,
+    /// Leave the drivers loaded at the end; there is no departure audit then
+    #[arg(long)]
+    keep_loaded: bool,
+    /// How the report is written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
+    let profile = options::profile(arguments.os.as_deref())?;
+    let actions = arguments.actions.read()?;
+    let drivers = arguments.drivers.iter().map(|path| driver(path)).collect::<Result<_, _>>()?;
+    let config = Config {
+        profile: profile.name.into(),
+        timeout: arguments.timeout,
+        trace_exports: arguments.trace,
+        ..Config::default()
+    };
+    play(Play { config, drivers, actions, keep_loaded: arguments.keep_loaded }, arguments.format)
+}
+
+/// Reads a driver and refuses what is none, or needs more than the kernel, before any machine is started.
+fn driver(path: &Path) -> Result<(String, Vec<u8>), Failure> {
+    let bytes = file::read(path)?;
+    let parsed = file::parse(path, &bytes)?;
+    parsed
+        .imports()
+        .and_then(|imports| image::require_kernel_imports(&imports))
+        .map_err(|error| file::refused(path, &error))?;
+    let name = path.file_name().map(|name| printable(&name.to_string_lossy())).unwrap_or_default();
+    Ok((name, bytes))
+}
+
+/// Plays and reports.
+pub(super) fn play(play: Play, format: Format) -> Result<Answer, Failure> {
+    let report = play.run().map_err(|error| refused(&error))?;
+    let text = match format {
+        Format::Text => ringbell::story(&report),
+        Format::Json => view::json::report(&report)
+            .map_err(|error| Failure::new(format!("cannot write the report: {error}")))?,
+    };
+    Ok(Answer { text, verdict: verdict(&report) })
+}
+
+/// Says a machine's error in the command's grammar.
+pub(super) fn refused(error: &MachineError) -> Failure {
+    let text = error.to_string();
+    match text.split_once("\nhint: ") {
+        Some((message, hint)) => Failure::new(message).hint(hint),
+        None => Failure::new(text),
+    }
+}
+
+/// Returns what the exit code says about a report.
+pub(super) fn verdict(report: &Report) -> Verdict {
+    match &report.ending {
+        Ending::Bugcheck(_) => return Verdict::Bugcheck,
+        Ending::Hang(_) => return Verdict::Hang,
+        Ending::Died { .. } => return Verdict::Refused,
+        Ending::AbsentExport { .. } | Ending::EventLimit { .. } => return Verdict::Findings,
+        Ending::Finished => {}
+    }
+    let failed = report.drivers.iter().any(|driver| driver.unload == UnloadOutcome::EntryFailed);
+    let found = report.worst().is_some_and(|worst| worst >= Severity::Warning);
+    if failed || found || !report.tainted.is_empty() { Verdict::Findings } else { Verdict::Clean }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let (digits, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(end) => text.split_at(end),
+        None => (text, "s"),
+    };
+    let number: u64 =
+        digits.parse().map_err(|_| "write a number and a unit, such as `500ms` or `10s`".to_owned())?;
+    let time = match unit {
+        "ms" => Duration::from_millis(number),
+        "s" => Duration::from_secs(number),
+        "m" => Duration::from_secs(number.saturating_mul(60)),
+        _ => return Err("units are `ms`, `s` and `m`".into()),
+    };
+    if time.is_zero() || time > Duration::from_secs(24 * 3600) {
+        return Err("the limit lies between 1ms and 24 hours".into());
+    }
+    Ok(time)
+}

@@ -1,0 +1,142 @@
+//! The machine as the library offers it: what was done becomes steps of the story, and the end is judged.
+
+use nt::NTSTATUS;
+use nt::catalog;
+use record::{Report, Reproducible, UnloadOutcome};
+
+use crate::Ring;
+use ::machine::{Config, MachineError};
+
+/// A driver that was loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Driver {
+    /// Its name in this run: the file name, with `#2` behind it for the second of that name.
+    pub name: String,
+    /// What `DriverEntry` returned.
+    pub status: NTSTATUS,
+}
+
+/// A running machine. Dropping it ends the kernel process without a report.
+#[derive(Debug)]
+pub struct Machine {
+    inner: ::machine::Machine,
+    config: Config,
+}
+
+impl Machine {
+    /// Starts a kernel process and boots the executive in it.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the configuration is wrong, the process cannot be had, or this is no Linux on x86-64.
+    pub fn boot(config: Config) -> Result<Self, MachineError> {
+        Ok(Self { inner: ::machine::Machine::boot(config.clone())?, config })
+    }
+
+    /// Maps a driver and calls its `DriverEntry`. A failing status is an answer, not an error: see [`Driver::status`].
+    ///
+    /// # Errors
+    ///
+    /// [`MachineError::Refused`] where the image cannot be loaded, and the machine goes on;
+    /// [`MachineError::Ended`] where the machine died, and [`Machine::finish`] tells how.
+    pub fn load(&mut self, name: &str, image: &[u8]) -> Result<Driver, MachineError> {
+        self.inner.step(&format!("load {name}"))?;
+        let (name, status) = self.inner.load(name, image)?;
+        Ok(Driver { name, status: NTSTATUS(status) })
+    }
+
+    /// Rings a callback object, as `ExNotifyCallback` called from a driver at that IRQL would.
+    ///
+    /// # Errors
+    ///
+    /// [`MachineError::Refused`] where no such object exists; [`MachineError::Ended`] where the machine died.
+    pub fn ring(&mut self, ring: &Ring) -> Result<(), MachineError> {
+        self.inner.step(&format!("ring {ring}"))?;
+        self.inner.notify(&ring.object, ring.argument1, ring.argument2, ring.irql.0)
+    }
+
+    /// Plays an event of Windows, such as `power.ac`: rings what Windows would ring, with its arguments, at its IRQL.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Machine::ring`].
+    pub fn event(&mut self, event: &catalog::Event) -> Result<(), MachineError> {
+        self.inner.step(&format!("event {}", event.name))?;
+        self.inner.event(event.name)
+    }
+
+    /// Lets virtual time pass: timers fire, sleeping threads wake up. It costs no real time.
+    ///
+    /// # Errors
+    ///
+    /// [`MachineError::Ended`] where the machine died.
+    pub fn advance(&mut self, time: std::time::Duration) -> Result<(), MachineError> {
+        let ticks = u64::try_from(time.as_nanos() / 100).unwrap_or(u64::MAX);
+        self.inner.step(&format!("wait {time:?}"))?;
+        self.inner.advance(ticks)
+    }
+
+    /// Describes every callback object and the namespace as they are now.
+    ///
+    /// # Errors
+    ///
+    /// [`MachineError::Ended`] where the machine died.
+    pub fn snapshot(&mut self) -> Result<record::Snapshot, MachineError> {
+        self.inner.snapshot()
+    }
+
+    /// Asks a driver to leave: `DriverUnload`, departure audit, and the image is gone.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Machine::ring`].
+    pub fn unload(&mut self, driver: &Driver) -> Result<UnloadOutcome, MachineError> {
+        self.inner.step(&format!("unload {}", driver.name))?;
+        self.inner.unload(&driver.name)
+    }
+
+    /// Returns whether the machine has died.
+    pub fn has_ended(&self) -> bool {
+        self.inner.has_ended()
+    }
+
+    /// Ends the machine and judges the run.
+    pub fn finish(self) -> Report {
+        let build = self.inner.build();
+        let outcome = self.inner.finish();
+        let findings = rules::judge(&outcome.events, &outcome.modules);
+        let mut tainted = outcome.tainted;
+        if !outcome.host_output.is_empty() {
+            tainted.push(format!("the kernel process complained: {}", outcome.host_output.trim_end()));
+        }
+        Report {
+            version: Report::VERSION,
+            profile: self.config.profile,
+            build,
+            seed: self.config.seed,
+            drivers: outcome.drivers,
+            modules: outcome.modules,
+            reproducible: reproducible(&outcome.ending),
+            events: outcome.events,
+            ending: outcome.ending,
+            last: outcome.last,
+            findings,
+            stubs_called: outcome.stubs_called,
+            tainted,
+            host: outcome.host,
+        }
+    }
+}
+
+/// Whether the same drivers, steps and seed give the same stream: not where wall time decided, and
+/// not yet where a driver reads the processor's clock or identity, which nothing traps so far.
+fn reproducible(ending: &record::Ending) -> Reproducible {
+    let mut because = Vec::new();
+    match ending {
+        record::Ending::Hang(hang) if !hang.deadlock => because.push("the time limit ended the run".into()),
+        record::Ending::Died { .. } => because.push("the kernel process died without last words".into()),
+        _ => {}
+    }
+    because.push("`rdtsc`, `cpuid` and `rdrand` in driver code are not trapped".into());
+    Reproducible { yes: false, because }
+}
