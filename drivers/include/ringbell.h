@@ -1,11 +1,8 @@
-/* What every bundled driver starts from. Only what mingw-w64's own headers lack is declared here by hand. */
+/* What every bundled driver starts from. ntifs.h, because ObMakeTemporaryObject is declared there and not in ntddk.h. */
 #ifndef RINGBELL_H
 #define RINGBELL_H
 
-#include <ntddk.h>
-
-/* ntifs.h in the WDK; no header of mingw-w64 has it. */
-NTKERNELAPI VOID NTAPI ObMakeTemporaryObject(PVOID Object);
+#include <ntifs.h>
 
 /* The object the samples meet at. */
 #define BOPIN_NAME L"\\Callback\\callbackbopin"

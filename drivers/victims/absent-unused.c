@@ -1,8 +1,6 @@
 /* absent-unused: imports an export that Ringbell does not have and never touches it. That is no reason to refuse the driver. */
 #include "victim.h"
 
-NTKERNELAPI NTSTATUS NTAPI FsRtlRegisterFileSystemFilterCallbacks(PDRIVER_OBJECT FilterDriverObject, PVOID Callbacks);
-
 BOOLEAN volatile Wanted;
 
 DEED AbsentUnused(VOID)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::manifest::{Driver, Manifest, sha256};
+use crate::pe::discard_init;
 use crate::toolchain::Toolchain;
 use crate::{Failure, read, root, write};
 
@@ -47,12 +48,11 @@ pub fn run(options: &Options) -> Result<Verdict, Failure> {
     toolchain.import_library(&drivers, &out)?;
     let sources = sources(&drivers)?;
     for (name, source) in &sources {
-        toolchain.build(
-            &drivers,
-            source,
-            &link_options(&drivers.join(source))?,
-            &out.join(file_name(name)),
-        )?;
+        let file = out.join(file_name(name));
+        toolchain.build(&drivers, source, &link_options(&drivers.join(source))?, &file)?;
+        let mut image = read(&file)?;
+        discard_init(&mut image)?;
+        write(&file, &image)?;
     }
     eprintln!("built {} drivers in `{}`", sources.len(), out.display());
 

@@ -4,6 +4,7 @@
 
 pub mod drivers;
 pub mod manifest;
+pub mod pe;
 pub mod toolchain;
 
 use std::fmt;

@@ -89,17 +89,20 @@ impl Toolchain {
             .args(["-std=c11", "-O2", "-ffreestanding", "-nostdlib", "-mno-stack-arg-probe", "-DDBG=1"])
             // A report names the caller of an export by its return address; a tail call would hide it.
             .arg("-fno-optimize-sibling-calls")
-            // Every Windows driver writes its pool tags as multi-character constants.
-            .args(["-Wall", "-Wextra", "-Werror", "-Wno-multichar"])
+            // Every Windows driver writes its pool tags as multi-character constants; and gs:[188h], which is how wdm.h finds the
+            // current thread, looks like a null pointer to gcc.
+            .args(["-Wall", "-Wextra", "-Werror", "-Wno-multichar", "-Wno-array-bounds"])
             .arg("-isystem")
             .arg(&self.ddk)
             .arg("-Iinclude")
             .arg(format!("-ffile-prefix-map={}=.", drivers.display()))
             .args(["-Wl,--subsystem,native", "-Wl,--entry,DriverEntry", "-Wl,--no-insert-timestamp"])
-            .args(link)
+            // Variables must be imported through their pointer: what ld would patch up otherwise needs a runtime that drivers do not have.
+            .arg("-Wl,--disable-auto-import")
             .arg("-o")
             .arg(out)
             .arg(source)
+            .args(link)
             .arg(format!("-L{}", folder.display()))
             .args(["-lntoskrnl", "-lntoskrnl-more"]);
         output(&mut gcc).map(|_| ()).map_err(|failure| {
