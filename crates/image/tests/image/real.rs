@@ -39,7 +39,9 @@ fn every_bundled_driver_loads_somewhere_else() {
             let slot = import.slot_rva as usize;
             assert_eq!(memory[slot..slot + 8], 0x1234_5678_u64.to_le_bytes(), "{name}: {import}");
         }
-        assert!(plan.ranges().iter().all(|range| !range.protection.write_execute()), "{name}");
+        // The one whose sections share pages is the one that cannot keep them apart.
+        let mixed = plan.ranges().iter().any(|range| range.protection.write_execute());
+        assert_eq!(mixed, name == "habits-low-alignment.sys", "{name}");
         let total: u32 = plan.ranges().iter().map(|range| range.size).sum();
         assert_eq!(total, plan.size(), "{name}");
         let symbols = Symbols::of(&image);
