@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::manifest::{Driver, Manifest, sha256};
 use crate::pe::discard_init;
@@ -45,15 +46,8 @@ pub fn run(options: &Options) -> Result<Verdict, Failure> {
         .map_err(|error| Failure::new(format!("cannot reach `{}`: {error}", out.display())))?;
 
     let toolchain = Toolchain::find()?;
-    toolchain.import_library(&drivers, &out)?;
     let sources = sources(&drivers)?;
-    for (name, source) in &sources {
-        let file = out.join(file_name(name));
-        toolchain.build(&drivers, source, &link_options(&drivers.join(source))?, &file)?;
-        let mut image = read(&file)?;
-        discard_init(&mut image)?;
-        write(&file, &image)?;
-    }
+    build(&toolchain, &drivers, &sources, &out)?;
     eprintln!("built {} drivers in `{}`", sources.len(), out.display());
 
     if options.update {
@@ -88,6 +82,38 @@ pub fn run(options: &Options) -> Result<Verdict, Failure> {
     }
     eprintln!("all {} equal the committed ones byte for byte", manifest.driver.len());
     Ok(Verdict::Identical)
+}
+
+/// Builds the drivers given, by name and source, into an existing folder, on as many processors as there are.
+///
+/// # Errors
+/// When one of them does not build.
+pub fn build(
+    toolchain: &Toolchain,
+    drivers: &Path,
+    sources: &BTreeMap<String, PathBuf>,
+    out: &Path,
+) -> Result<(), Failure> {
+    toolchain.import_library(drivers, out)?;
+    let queue = Mutex::new(sources.iter());
+    let work = || {
+        loop {
+            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((name, source)) = next else { return Ok(()) };
+            let file = out.join(file_name(name));
+            toolchain.build(drivers, source, &link_options(&drivers.join(source))?, &file)?;
+            let mut image = read(&file)?;
+            discard_init(&mut image)?;
+            write(&file, &image)?;
+        }
+    };
+    std::thread::scope(|scope| {
+        let hands = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let hands: Vec<_> = (0..hands).map(|_| scope.spawn(work)).collect();
+        hands
+            .into_iter()
+            .try_for_each(|hand| hand.join().unwrap_or_else(|_| Err(Failure::new("a builder panicked"))))
+    })
 }
 
 /// Compares the manifest with the files it speaks of, without building anything; one sentence per disagreement.
@@ -167,7 +193,10 @@ fn update(
 }
 
 /// Lists the C files by driver name; two groups may not use the same one.
-fn sources(drivers: &Path) -> Result<BTreeMap<String, PathBuf>, Failure> {
+///
+/// # Errors
+/// When a folder cannot be read, or a name is used twice.
+pub fn sources(drivers: &Path) -> Result<BTreeMap<String, PathBuf>, Failure> {
     let mut sources = BTreeMap::new();
     for group in GROUPS {
         for file in files(&drivers.join(group), "c")? {
