@@ -5,10 +5,11 @@
 //! entry therefore says where it comes from ([`Source`]) and how far to trust it ([`Certainty`]), and names the popular
 //! misreading that it corrects, where there is one.
 //!
-//! Four tables, each the only place of its facts:
+//! Five tables, each the only place of its facts:
 //! - [`entries`]: the objects;
 //! - [`EVENTS`]: what Windows does to make the kernel's own objects ring, as data that a machine can play;
 //! - [`BOOT_ATTEMPTS`]: one recorded boot, the 76 calls of `ExCreateCallback` in order, as data that can be replayed;
+//! - [`ROUTINES`]: what the mechanism's routines do, step by step;
 //! - [`OUTCOMES`]: what `ExCreateCallback` and its wrappers mean by a status.
 //!
 //! Presence of the built-in objects is not repeated here: [`Profile`] lists them by version.
@@ -20,6 +21,7 @@ mod event;
 mod kernel;
 mod lookup;
 mod outcome;
+mod routine;
 mod types;
 mod unnamed;
 
@@ -27,6 +29,7 @@ pub use boot::{Attempt, BOOT_ATTEMPTS, Caller, Verdict, boot_trace};
 pub use event::{Argument, Call, Condition, EVENTS, Event, Member, Structure, events_of, find_event};
 pub use lookup::{entries, find, full_path, leaf};
 pub use outcome::{OUTCOMES, Outcome, outcomes_of};
+pub use routine::{ROUTINES, RoutineEntry, find_routine};
 pub use types::{
     Certainty, Entry, Gathered, Listener, Name, Parameter, Party, Permanence, Presence, Shape, Sharing,
     Source,

@@ -3,8 +3,8 @@
 mod json;
 mod text;
 
-pub use json::{bugcheck_json, entry_json, event_json, status_json};
-pub use text::{bugcheck, entry, event, status};
+pub use json::{bugcheck_json, entry_json, event_json, routine_json, status_json};
+pub use text::{bugcheck, entry, event, routine, status};
 
 use nt::Profile;
 use nt::catalog::{Argument, Entry, Presence};

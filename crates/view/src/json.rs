@@ -1,6 +1,6 @@
 //! Records as JSON. Addresses are `"0x…"` strings, because JSON numbers above 2^53 do not survive every reader.
 
-use record::Report;
+use record::{Report, Snapshot};
 use serde_json::Value;
 
 /// Names of the fields that hold addresses or machine words; they become hex strings wherever they occur.
@@ -59,6 +59,19 @@ pub fn report(report: &Report) -> Result<String, serde_json::Error> {
     let mut value = serde_json::to_value(report)?;
     hex_words(&mut value);
     name_places(&mut value, report);
+    let mut text = serde_json::to_string_pretty(&value)?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// Renders objects and namespace, one JSON document ending in a newline.
+///
+/// # Errors
+///
+/// As for [`report`].
+pub fn snapshot(snapshot: &Snapshot) -> Result<String, serde_json::Error> {
+    let mut value = serde_json::to_value(snapshot)?;
+    hex_words(&mut value);
     let mut text = serde_json::to_string_pretty(&value)?;
     text.push('\n');
     Ok(text)

@@ -1,7 +1,7 @@
 //! `ringbell explain`: what an object, an event, a rule, a status or a bugcheck is.
 
 use clap::Args;
-use nt::catalog::{self, EVENTS, Name};
+use nt::catalog::{self, EVENTS, Name, ROUTINES};
 use nt::{BugCheck, NTSTATUS};
 use record::Severity;
 use rules::{RULES, Rule};
@@ -17,7 +17,8 @@ use super::output::Answer;
 /// Arguments of `ringbell explain`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Object (`PowerState`, `\Callback\PowerState`, `PowerPort`), event (`power.ac`), rule (`RB004`), status
+    /// Object (`PowerState`, `\Callback\PowerState`, `PowerPort`), event (`power.ac`), routine
+    /// (`ExNotifyCallback`), rule (`RB004`), status
     /// (`C0000034`, `STATUS_OBJECT_NAME_NOT_FOUND`) or bugcheck (`0xD1`); without it everything is listed but codes
     #[arg(value_name = "NAME", allow_negative_numbers = true)]
     name: Option<String>,
@@ -40,6 +41,7 @@ enum Topic {
     Object(&'static catalog::Entry),
     Event(&'static catalog::Event),
     Rule(&'static Rule),
+    Routine(&'static catalog::RoutineEntry),
     Status(NTSTATUS),
     BugCheck(BugCheck),
 }
@@ -50,6 +52,7 @@ impl Topic {
             Self::Object(entry) => show::entry(entry),
             Self::Event(event) => show::event(event),
             Self::Rule(rule) => rule_text(rule),
+            Self::Routine(routine) => show::routine(routine),
             Self::Status(status) => show::status(*status),
             Self::BugCheck(check) => show::bugcheck(*check),
         }
@@ -60,6 +63,7 @@ impl Topic {
             Self::Object(entry) => show::entry_json(entry),
             Self::Event(event) => show::event_json(event),
             Self::Rule(rule) => rule_json(rule),
+            Self::Routine(routine) => show::routine_json(routine),
             Self::Status(status) => show::status_json(*status),
             Self::BugCheck(check) => show::bugcheck_json(*check),
         }
@@ -102,6 +106,7 @@ fn find(name: &str) -> Option<Topic> {
     catalog::find(name)
         .map(Topic::Object)
         .or_else(|| catalog::find_event(&name.to_ascii_lowercase()).map(Topic::Event))
+        .or_else(|| catalog::find_routine(name).map(Topic::Routine))
         .or_else(|| rules::find(name).map(Topic::Rule))
         .or_else(|| by_word(name))
         .or_else(|| by_number(name))
@@ -151,6 +156,7 @@ fn refuse(name: &str) -> Failure {
     let events = EVENTS.iter().map(|event| event.name);
     let rules: Vec<_> = RULES.iter().map(|rule| rule.id.to_string()).collect();
     let slugs = RULES.iter().map(|rule| rule.slug);
+    let routines = ROUTINES.iter().map(|routine| routine.name);
     let statuses = NTSTATUS::names().map(|(name, _)| name);
     let checks = BugCheck::ALL.iter().filter_map(|check| check.name());
     Failure::unknown(
@@ -160,9 +166,10 @@ fn refuse(name: &str) -> Failure {
             .chain(events)
             .chain(rules.iter().map(String::as_str))
             .chain(slugs)
+            .chain(routines)
             .chain(statuses)
             .chain(checks),
-        "`ringbell explain` lists objects, events and rules",
+        "`ringbell explain` lists objects, events, routines and rules",
     )
 }
 
@@ -181,6 +188,10 @@ fn list(format: Format) -> Answer {
             for event in EVENTS {
                 text.push_str(&format!("  {:<34} {}\n", event.name, event.summary));
             }
+            text.push_str("\nroutines\n");
+            for routine in ROUTINES {
+                text.push_str(&format!("  {:<34} {}\n", routine.name, routine.summary));
+            }
             text.push_str("\nrules\n");
             for rule in RULES {
                 text.push_str(&format!("  {:<34} {}\n", format!("{} {}", rule.id, rule.slug), rule.summary));
@@ -190,6 +201,7 @@ fn list(format: Format) -> Answer {
         Format::Json => Answer::json(&json!({
             "objects": catalog::entries().map(show::entry_json).collect::<Vec<_>>(),
             "events": EVENTS.iter().map(show::event_json).collect::<Vec<_>>(),
+            "routines": ROUTINES.iter().map(show::routine_json).collect::<Vec<_>>(),
             "rules": RULES.iter().map(rule_json).collect::<Vec<_>>(),
         })),
     }
@@ -223,6 +235,10 @@ mod tests {
             assert!(
                 matches!(find(&format!("0x{:08X}", status.0)), Some(Topic::Status(found)) if found == status)
             );
+        }
+        for routine in ROUTINES {
+            let name = format!("nt!{}", routine.name.to_lowercase());
+            assert!(matches!(find(&name), Some(Topic::Routine(found)) if found == routine), "{name}");
         }
         for check in BugCheck::ALL {
             assert!(matches!(find(check.name().unwrap()), Some(Topic::BugCheck(found)) if found == *check));

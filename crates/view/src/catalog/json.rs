@@ -1,7 +1,7 @@
 //! The catalog for programs. Addresses and codes are `"0x…"` strings; what is not known is `null`.
 
 use nt::catalog::{
-    Condition, Entry, Event, Listener, Name, Party, Permanence, Sharing, events_of, outcomes_of,
+    Condition, Entry, Event, Listener, Name, Party, Permanence, RoutineEntry, Sharing, events_of, outcomes_of,
 };
 use nt::{BugCheck, NTSTATUS};
 use serde_json::{Value, json};
@@ -66,6 +66,22 @@ pub fn event_json(event: &Event) -> Value {
             },
         })).collect::<Vec<_>>(),
         "certainty": event.certainty.to_string(),
+    })
+}
+
+/// Tells a routine of the mechanism.
+#[must_use]
+pub fn routine_json(routine: &RoutineEntry) -> Value {
+    json!({
+        "kind": "routine",
+        "name": routine.name,
+        "prototype": routine.prototype,
+        "summary": routine.summary,
+        "exported": routine.exported,
+        "irql": routine.irql,
+        "steps": routine.steps,
+        "notes": routine.notes,
+        "sources": routine.sources.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 

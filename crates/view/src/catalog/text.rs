@@ -1,6 +1,6 @@
 //! The catalog for people.
 
-use nt::catalog::{Condition, Entry, Event, Name, Party, Permanence, events_of, outcomes_of};
+use nt::catalog::{Condition, Entry, Event, Name, Party, Permanence, RoutineEntry, events_of, outcomes_of};
 use nt::status::Severity;
 use nt::{BugCheck, NTSTATUS};
 
@@ -92,6 +92,24 @@ pub fn event(event: &Event) -> String {
         );
     }
     fields.add("certainty", &event.certainty.to_string());
+    fields.finish()
+}
+
+/// Explains a routine of the mechanism.
+#[must_use]
+pub fn routine(routine: &RoutineEntry) -> String {
+    let mut fields = Fields::titled(routine.name);
+    fields.add("what", routine.summary);
+    fields.add("prototype", routine.prototype);
+    fields.add("exported", if routine.exported { "yes" } else { "no: the kernel's own" });
+    fields.add("irql", routine.irql);
+    fields.gap();
+    for (index, step) in routine.steps.iter().enumerate() {
+        fields.add(&format!("step {}", index + 1), step);
+    }
+    fields.gap();
+    fields.list("note", routine.notes);
+    fields.list("sources", routine.sources.iter().map(ToString::to_string));
     fields.finish()
 }
 
