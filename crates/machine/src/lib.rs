@@ -10,7 +10,6 @@ mod config;
 mod elsewhere;
 mod error;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-#[expect(dead_code, reason = "the executive comes on top of these")]
 mod native;
 mod outcome;
 pub mod plan;

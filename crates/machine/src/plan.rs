@@ -76,8 +76,12 @@ pub const IMAGES: Region = Region { name: "driver images", base: 0x10_2000_0000,
 /// Inaccessible bytes on each side of a driver image.
 pub const IMAGE_GAP: u64 = 0x1_0000;
 
-/// Nonpaged pool.
-pub const NONPAGED_POOL: Region = Region { name: "nonpaged pool", base: 0x10_8000_0000, size: 0x4000_0000 };
+/// Nonpaged pool that is never executable (`NonPagedPoolNx`).
+pub const NONPAGED_POOL: Region = Region { name: "nonpaged pool", base: 0x10_8000_0000, size: 0x2000_0000 };
+
+/// Nonpaged pool that is executable (`NonPagedPool`, which Windows keeps executable for old drivers).
+pub const EXECUTABLE_POOL: Region =
+    Region { name: "executable nonpaged pool", base: 0x10_A000_0000, size: 0x2000_0000 };
 
 /// Paged pool.
 pub const PAGED_POOL: Region = Region { name: "paged pool", base: 0x10_C000_0000, size: 0x4000_0000 };
@@ -98,11 +102,33 @@ pub const THREADS: Region = Region { name: "threads and processes", base: 0x11_4
 pub const THREAD_STRIDE: u64 = 0x1000;
 
 /// All regions, by address.
-pub const REGIONS: [Region; 9] =
-    [PROCESSORS, SHARED_DATA, ABSENT, KERNEL_IMAGE, IMAGES, NONPAGED_POOL, PAGED_POOL, STACKS, THREADS];
+pub const REGIONS: [Region; 10] = [
+    PROCESSORS,
+    SHARED_DATA,
+    ABSENT,
+    KERNEL_IMAGE,
+    IMAGES,
+    NONPAGED_POOL,
+    EXECUTABLE_POOL,
+    PAGED_POOL,
+    STACKS,
+    THREADS,
+];
 
 /// The kernel range.
 pub const KERNEL: Range<u64> = PROCESSORS.base..THREADS.end();
+
+/// Returns whether code at `address` is the driver's to answer for: its image, code it wrote into pool, or the
+/// kernel's stubs, which run on its stack.
+pub fn is_driver_code(address: u64) -> bool {
+    IMAGES.contains(address) || EXECUTABLE_POOL.contains(address) || KERNEL_IMAGE.contains(address)
+}
+
+/// Returns whether the `bytes` from `address` up lie in guest memory: the user half, or one region of the kernel range.
+pub fn is_guest(address: u64, bytes: u64) -> bool {
+    let Some(end) = address.checked_add(bytes) else { return false };
+    (address >= USER.start && end <= USER.end) || region(address).is_some_and(|region| end <= region.end())
+}
 
 /// Returns the region that `address` lies in.
 pub fn region(address: u64) -> Option<&'static Region> {

@@ -1,13 +1,17 @@
 //! Things a kernel process can be told to do in tests only.
 
-use record::{Event, What};
+use record::What;
 use serde::{Deserialize, Serialize};
 
-use super::channel::Channel;
-use super::sys;
+use executive::{Platform, PoolKind};
+use ntoskrnl::Host;
+
+use super::world::World;
+use super::{memory, sys};
+use crate::plan;
 use crate::wire::Reply;
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Exercise {
     /// Emit `count` events of about `bytes` each, then answer.
     Emit { count: u64, bytes: usize },
@@ -21,13 +25,19 @@ pub(crate) enum Exercise {
     Print,
     /// Leave with a code of its own.
     Exit(i32),
+    /// Run machine code as a driver's, in the system thread, and note what it returns.
+    Run(Vec<u8>),
+    /// Wait for something that nobody will ever do.
+    Wait,
+    /// Let two threads take turns, noting who runs.
+    TakeTurns,
 }
 
-pub(crate) fn run(exercise: Exercise, channel: &Channel) -> Reply {
+pub(crate) fn run(exercise: Exercise, world: &'static World) -> Reply {
     match exercise {
-        Exercise::Emit { count, bytes } => emit(channel, count, bytes),
+        Exercise::Emit { count, bytes } => emit(world, count, bytes),
         Exercise::EmitAndDie { count } => {
-            emit(channel, count, 10);
+            emit(world, count, 10);
             std::process::abort();
         }
         Exercise::Spin => loop {
@@ -39,20 +49,48 @@ pub(crate) fn run(exercise: Exercise, channel: &Channel) -> Reply {
             eprintln!("to stderr");
         }
         Exercise::Exit(code) => sys::exit_now(code),
+        Exercise::Run(code) => world.perform(move |world| execute(world, &code)),
+        Exercise::Wait => world.perform(|world| world.park(None)),
+        Exercise::TakeTurns => take_turns(world),
     }
     Reply::Done
 }
 
-fn emit(channel: &Channel, count: u64, bytes: usize) {
+fn note(world: &World, text: String) {
+    world.record(What::Note { text, details: Vec::new() });
+}
+
+fn execute(world: &World, code: &[u8]) {
+    let block = world.allocate(PoolKind::NonPaged, code.len()).expect("pool");
+    for (offset, byte) in code.iter().enumerate() {
+        // SAFETY: inside the fresh block.
+        unsafe { block.as_ptr().wrapping_add(offset).write(*byte) };
+    }
+    let routine = block.as_ptr().expose_provenance() as u64;
+    // SAFETY: the test wrote code that takes two arguments or none.
+    let value = unsafe { world.call_driver(routine, &[routine, 2]) };
+    note(world, format!("returned {value:#x}"));
+}
+
+fn take_turns(world: &'static World) {
+    for name in ["a", "b"] {
+        let thread = plan::THREADS.base + plan::THREAD_STRIDE * (0x10 + u64::from(name.as_bytes()[0] - b'a'));
+        let thread = memory::commit(thread, plan::THREAD_STRIDE).expect("memory").cast();
+        let body = move || {
+            for turn in 0..3 {
+                note(world, format!("{name}{turn}"));
+                // Turns: `a` sleeps 30 units at a time, `b` 20.
+                world.sleep(if name == "a" { 30 } else { 20 });
+            }
+            world.scheduler.exit();
+        };
+        world.start(thread, Box::new(body)).expect("a thread");
+    }
+    world.perform(|world| world.sleep(1000));
+}
+
+fn emit(world: &World, count: u64, bytes: usize) {
     for _ in 0..count {
-        channel.emit(&Event {
-            sequence: channel.sequence(),
-            time: 0,
-            processor: 0,
-            thread: 0,
-            irql: 0,
-            caller: None,
-            what: What::Note { text: "x".repeat(bytes), details: Vec::new() },
-        });
+        world.record(What::Note { text: "x".repeat(bytes), details: Vec::new() });
     }
 }

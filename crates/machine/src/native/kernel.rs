@@ -1,12 +1,16 @@
 //! The main program of a kernel process.
 
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
+
+use record::{Module, Symbol, What};
 
 use super::channel::Channel;
 use super::shared::Shared;
-use super::{exit, sys, watch};
-use crate::Config;
+use super::world::World;
+use super::{confine, driver, exit, sys, trap, watch};
 use crate::wire::{Command, Reply};
+use crate::{Config, plan};
 
 /// Runs the machine. Called before `main`, which never runs.
 pub(crate) fn main() -> ! {
@@ -15,30 +19,93 @@ pub(crate) fn main() -> ! {
         sys::exit_now(exit::NO_MACHINE)
     };
     let channel = Channel::new(stream, shared, config.event_limit);
-    let kernel = record::Module { name: "nt".into(), base: 0, size: 0, symbols: Vec::new() };
-    channel.send(&Reply::Booted { nonce: shared.nonce(), kernel, build: 0 });
+    let world = match World::new(channel, config) {
+        Ok(world) => world,
+        Err((channel, why)) => {
+            channel.send(&Reply::Refused(why));
+            sys::exit_now(exit::NO_MACHINE);
+        }
+    };
+    if trap::install().is_err() {
+        sys::exit_now(exit::NO_MACHINE);
+    }
+    if let Err(why) = world.boot() {
+        world.channel.send(&Reply::Refused(why));
+        sys::exit_now(exit::NO_MACHINE);
+    }
+    confine::confine();
+    world.channel.send(&Reply::Booted {
+        nonce: shared.nonce(),
+        kernel: kernel_module(world),
+        build: world.profile.build,
+    });
     loop {
-        let reply = match channel.receive() {
-            Command::Finish => {
-                channel.send(&Reply::Finished { last: None, stubs_called: Vec::new() });
-                sys::exit_now(exit::FINISHED);
-            }
-            #[cfg(test)]
-            Command::Exercise(exercise) => super::exercise::run(exercise, &channel),
-            _ => Reply::Refused("not yet".into()),
-        };
-        channel.send(&reply);
+        let command = world.channel.receive();
+        let reply = serve(world, command);
+        world.channel.send(&reply);
+        if matches!(reply, Reply::Finished { .. }) {
+            sys::exit_now(exit::FINISHED);
+        }
     }
 }
 
 /// Takes memory and socket from the standard descriptors and frees those for ordinary use.
 fn connect() -> Option<(&'static Shared, UnixStream)> {
     let memory = sys::duplicate(0).ok()?;
-    let shared = Box::leak(Box::new(Shared::open(std::os::fd::AsFd::as_fd(&memory)).ok()?));
+    let shared = Box::leak(Box::new(Shared::open(memory.as_fd()).ok()?));
     let socket = sys::duplicate(1).ok()?;
     // What host code prints by mistake goes to the parent's keeping, not into the protocol.
     sys::replace(1, 2).ok()?;
     let stream = UnixStream::from(socket);
-    watch::install(shared, std::os::fd::AsRawFd::as_raw_fd(&stream)).ok()?;
+    watch::install(shared, stream.as_raw_fd()).ok()?;
     Some((shared, stream))
+}
+
+fn kernel_module(world: &World) -> Module {
+    let decoy = world.decoy.borrow();
+    let symbols =
+        decoy.symbols().map(|(name, offset)| Symbol { rva: offset as u32, name: name.to_owned() }).collect();
+    Module { name: "nt".into(), base: plan::KERNEL_IMAGE.base, size: decoy.size, symbols }
+}
+
+fn serve(world: &'static World, command: Command) -> Reply {
+    match command {
+        Command::GoOn => Reply::Done,
+        Command::Step { text } => {
+            world.record(What::Step { text });
+            Reply::Done
+        }
+        Command::Load { name, image } => {
+            let loaded = world.perform(move |world| driver::load(world, &name, &image));
+            match loaded {
+                Ok(driver::Loaded { base, size, status }) => Reply::Loaded { base, size, status },
+                Err(why) => Reply::Refused(why),
+            }
+        }
+        Command::Unload { driver } => {
+            let outcome = world.perform(move |world| driver::unload(world, &driver));
+            outcome.map_or_else(Reply::Refused, Reply::Unloaded)
+        }
+        Command::Advance { ticks } => {
+            world.perform(move |world| world.sleep(ticks));
+            Reply::Done
+        }
+        Command::Notify { object, argument1, argument2, irql } => {
+            let done = world.perform(move |world| world.ring(&object, [argument1, argument2], irql));
+            done.map_or_else(Reply::Refused, |()| Reply::Done)
+        }
+        Command::Event { name } => {
+            let done = world.perform(move |world| world.play(&name));
+            done.map_or_else(Reply::Refused, |()| Reply::Done)
+        }
+        Command::Snapshot => Reply::Snapshot(world.perform(|world| world.snapshot())),
+        Command::Finish => {
+            let last = world.perform(|world| world.snapshot());
+            let stubs_called =
+                world.stubs.borrow().iter().map(|(name, count)| (name.clone(), *count)).collect();
+            Reply::Finished { last: Some(last), stubs_called }
+        }
+        #[cfg(test)]
+        Command::Exercise(exercise) => super::exercise::run(exercise, world),
+    }
 }

@@ -1,19 +1,41 @@
 //! The machine on Linux x86-64.
 
+mod absent;
 mod channel;
+#[cfg(test)]
+mod code_tests;
+mod confine;
+mod context;
+mod decoy;
+mod dispatch;
+mod driver;
+mod driver_object;
+mod emulate;
 mod ending;
 #[cfg(test)]
 pub(crate) mod exercise;
 mod exit;
+mod fault;
+mod fiber;
+mod host;
 mod kernel;
 mod last_words;
 mod machine;
+mod memory;
+mod pool;
 mod process;
+mod processor;
+mod ranges;
+mod registers;
 mod ring;
+mod scenario;
+mod scheduler;
 mod shared;
 mod sys;
 #[cfg(test)]
 mod tests;
+mod trap;
 mod watch;
+mod world;
 
 pub use machine::Machine;

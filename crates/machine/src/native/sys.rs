@@ -250,3 +250,13 @@ pub(crate) unsafe fn discard(base: u64, size: u64) -> io::Result<()> {
     // SAFETY: The caller promises that the range is the machine's own and unreferenced.
     check(unsafe { libc::madvise(start, size as usize, libc::MADV_DONTNEED) }).map(drop)
 }
+
+/// Returns whether the eight bytes around `address` can be read. Touches nothing.
+pub(crate) fn is_readable(address: u64) -> bool {
+    let set = std::ptr::with_exposed_provenance::<libc::c_void>((address & !7) as usize);
+    let nothing = std::ptr::null_mut::<libc::c_void>();
+    // The kernel copies the set in before it looks at `how`, which names no operation: the answer is `EFAULT` or `EINVAL`.
+    // SAFETY: the call changes nothing, and the kernel checks the address.
+    let result = unsafe { libc::syscall(libc::SYS_rt_sigprocmask, usize::MAX, set, nothing, 8_usize) };
+    result == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::EFAULT)
+}

@@ -8,8 +8,10 @@ use std::os::fd::RawFd;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use super::fault::{self, RIP};
 use super::last_words::{Kind, Pen};
 use super::process::ASK;
+use super::registers::Context;
 use super::shared::Shared;
 use super::{exit, sys};
 
@@ -51,10 +53,10 @@ extern "C" fn on_tick(_signal: libc::c_int, _info: *mut libc::siginfo_t, _contex
 }
 
 extern "C" fn on_ask(_signal: libc::c_int, _info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    if let Some(pen) = pen() {
-        let _ = context;
-        pen.text(b"still running");
-        pen.done(Kind::Hang);
+    // SAFETY: the kernel passes a valid context to an `SA_SIGINFO` handler; it is this handler's alone.
+    if let Some(context) = unsafe { Context::new(context) } {
+        let registers = context.words();
+        fault::hang(registers[RIP], &registers);
     }
     sys::exit_now(exit::LAST_WORDS);
 }

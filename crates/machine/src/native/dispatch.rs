@@ -1,0 +1,31 @@
+//! From the assembly into the export table.
+
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
+
+use ntoskrnl::CallFrame;
+
+use super::fault;
+use super::processor::NOW;
+use crate::plan;
+
+/// Serves one export call. Called by [`export_entry`](super::context::export_entry) on the host stack.
+///
+/// # Safety
+///
+/// `frame` is the driver's stack pointer at the stub: a return address and four spilled arguments, which the entry
+/// has just written, and the driver's further arguments above.
+pub(crate) unsafe extern "C" fn dispatch(index: u32, frame: *mut u64) -> u64 {
+    let address = frame.expose_provenance() as u64;
+    // A driver that switched to a stack of its own may pass it; host memory it may not.
+    if !plan::is_guest(address, 0x28) {
+        fault::no_stack(address);
+    }
+    let Some(frame) = NonNull::new(frame) else { fault::no_stack(address) };
+    // SAFETY: the caller's promise; a slot that is not mapped traps, and the trap ends the world.
+    let frame = unsafe { CallFrame::new(frame) };
+    let outer = NOW.caller.swap(frame.return_address(), Ordering::Relaxed);
+    let value = ntoskrnl::dispatch(index, &frame);
+    NOW.caller.store(outer, Ordering::Relaxed);
+    value
+}

@@ -1,0 +1,181 @@
+//! A driver's life: mapped, bound, entered, left, unmapped.
+//!
+//! Models what `IopLoadDriver` does around `DriverEntry` and what `IopUnloadDriver` does around `DriverUnload`. Deliberately
+//! different: there is no service key behind the registry path, images land one after the other at fixed addresses
+//! with guards between them, and the range of an image that left is never used again, so that whoever still points
+//! there is caught.
+
+use image::{Image, Import, Plan};
+use nt::{DRIVER_OBJECT, NTSTATUS};
+use ntoskrnl::Host;
+use record::{EntryPoint, UnloadOutcome, What};
+
+use super::driver_object::DriverObject;
+use super::processor;
+use super::sys::Access;
+use super::world::World;
+use super::{memory, ranges};
+use crate::plan;
+
+/// Drivers of the run.
+#[derive(Debug, Default)]
+pub(crate) struct Drivers {
+    list: Vec<Driver>,
+    /// Where the next image may begin, relative to the region.
+    next: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Driver {
+    name: String,
+    base: u64,
+    size: u64,
+    object: DriverObject,
+}
+
+/// What loading came to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Loaded {
+    pub(crate) base: u64,
+    pub(crate) size: u64,
+    pub(crate) status: u32,
+}
+
+/// Loads the driver `name` from `bytes` and calls its `DriverEntry`.
+///
+/// # Errors
+///
+/// Says why the image is refused; nothing is left of it then.
+pub(crate) fn load(world: &'static World, name: &str, bytes: &[u8]) -> Result<Loaded, String> {
+    let refuse = |error: image::ImageError| format!("cannot load `{name}`: {error}");
+    let image = Image::parse(bytes).map_err(refuse)?;
+    let imports = image.imports().map_err(refuse)?;
+    image::require_kernel_imports(&imports).map_err(refuse)?;
+    let base = plan::IMAGES.base + world.drivers.borrow().next + plan::IMAGE_GAP;
+    let plan = image.plan(base).map_err(refuse)?;
+    let size = u64::from(plan.size());
+    if base + size + plan::IMAGE_GAP > plan::IMAGES.end() {
+        return Err(format!("cannot load `{name}`: the {} are full", plan::IMAGES.name));
+    }
+    ranges::enter(base, size)
+        .ok_or_else(|| format!("cannot load `{name}`: {} images are the limit", ranges::MOST))?;
+    world.drivers.borrow_mut().next += (plan::IMAGE_GAP + size).next_multiple_of(plan::IMAGE_GAP);
+    if let Err(error) = fill(world, &image, &imports, &plan) {
+        unmap(base, size);
+        return Err(format!("cannot load `{name}`: {error}"));
+    }
+    for note in plan.notes() {
+        world.record(What::Note { text: format!("{name}: {note}"), details: Vec::new() });
+    }
+    world.record(What::ImageLoaded { name: name.into(), base, size, entry: plan.entry() });
+    let Some(object) = DriverObject::new(world, name, base, size, plan.entry()) else {
+        unmap(base, size);
+        return Err(format!("cannot load `{name}`: no pool for its driver object"));
+    };
+    world.drivers.borrow_mut().list.push(Driver { name: name.into(), base, size, object });
+    let status = enter(
+        world,
+        EntryPoint::DriverEntry,
+        name,
+        plan.entry(),
+        &[object.address(), object.registry_path()],
+    );
+    if NTSTATUS(status).is_success() {
+        for range in plan.init_ranges() {
+            // SAFETY: pages of the image, which no reference leads to.
+            unsafe { memory::withdraw(base + u64::from(range.rva), u64::from(range.size)) };
+        }
+    } else {
+        remove(world, name);
+    }
+    Ok(Loaded { base, size, status })
+}
+
+/// Maps and fills the image, and gives its pages their rights.
+fn fill(world: &World, image: &Image<'_>, imports: &[Import], plan: &Plan<'_>) -> Result<(), String> {
+    let (base, size) = (plan.base(), u64::from(plan.size()));
+    memory::commit(base, size).ok_or("the host has no memory for it")?;
+    // SAFETY: just committed; no driver code runs in here, and nothing else refers to the range.
+    let memory = unsafe { memory::slice(base, plan.size() as usize) };
+    let text = |error: image::ImageError| error.to_string();
+    plan.apply(memory).map_err(text)?;
+    if let Some(config) = image.load_config().map_err(text)? {
+        config.set_cookie(memory, world.draw()).map_err(text)?;
+        let [check, dispatch] = world.decoy.borrow().guard;
+        config.set_guard(memory, check, dispatch).map_err(text)?;
+    }
+    image::bind(memory, imports, |import| {
+        import
+            .name()
+            .and_then(|name| world.export(name))
+            .unwrap_or_else(|| world.absent.address(&import.module, &import.symbol.to_string()))
+    })
+    .map_err(text)?;
+    for range in plan.ranges() {
+        let rights = range.protection;
+        let access = match (rights.read, rights.write, rights.execute) {
+            (_, true, true) => Access::ReadWriteExecute,
+            (_, false, true) => Access::ReadExecute,
+            (_, true, false) => Access::ReadWrite,
+            (true, false, false) => Access::Read,
+            (false, false, false) => Access::None,
+        };
+        // SAFETY: pages of the image; the slice is not used any more.
+        let done = unsafe { memory::set_access(base + u64::from(range.rva), u64::from(range.size), access) };
+        done.then_some(()).ok_or("its pages cannot be protected")?;
+    }
+    Ok(())
+}
+
+fn unmap(base: u64, size: u64) {
+    ranges::leave(base);
+    // SAFETY: pages of the image, which no reference leads to.
+    unsafe { memory::withdraw(base, size) };
+}
+
+/// Calls a routine of the driver by contract, between two events. Returns `eax`.
+fn enter(world: &World, entry: EntryPoint, name: &str, routine: u64, arguments: &[u64]) -> u32 {
+    world.record(What::EntryCalled { entry, name: name.into(), routine });
+    // SAFETY: the routine is the image's, by its header or its driver object, and these are the arguments of its contract.
+    let status = unsafe { world.call_driver(routine, arguments) } as u32;
+    let returns = !matches!(entry, EntryPoint::DriverUnload);
+    world.record(What::EntryReturned {
+        entry,
+        name: name.into(),
+        routine,
+        status: returns.then_some(status),
+        irql: processor::irql().0,
+    });
+    status
+}
+
+/// Asks the driver `name` to leave.
+///
+/// # Errors
+///
+/// Refused where no such driver is loaded.
+pub(crate) fn unload(world: &'static World, name: &str) -> Result<UnloadOutcome, String> {
+    let found = world.drivers.borrow().list.iter().find(|driver| driver.name == name).cloned();
+    let driver = found.ok_or_else(|| format!("no driver `{name}` is loaded"))?;
+    let routine = driver.object.unload_routine();
+    if routine == 0 {
+        return Ok(UnloadOutcome::NotUnloadable);
+    }
+    enter(world, EntryPoint::DriverUnload, name, routine, &[driver.object.address()]);
+    world.record(What::Audit { driver: Some(name.into()), snapshot: world.snapshot() });
+    remove(world, name);
+    Ok(UnloadOutcome::Unloaded)
+}
+
+/// Takes driver object and image away.
+fn remove(world: &World, name: &str) {
+    let mut drivers = world.drivers.borrow_mut();
+    let Some(index) = drivers.list.iter().position(|driver| driver.name == name) else { return };
+    let driver = drivers.list.remove(index);
+    drop(drivers);
+    driver.object.release(world);
+    unmap(driver.base, driver.size);
+    world.record(What::ImageUnloaded { name: name.into(), base: driver.base });
+}
+
+const _: () = assert!(std::mem::offset_of!(DRIVER_OBJECT, DriverUnload) == 0x68);

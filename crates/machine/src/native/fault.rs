@@ -1,0 +1,173 @@
+//! Ending the world: last words, then `_exit`. Nothing is unwound and nothing is freed.
+//!
+//! Everything here can run in a signal handler on a machine whose memory a driver has damaged: it reads atomics and
+//! (checked) guest stack, and writes shared memory.
+
+use std::sync::atomic::Ordering;
+
+use nt::BugCheck;
+
+use super::last_words::{Kind, Pen};
+use super::processor::{self, NOW};
+use super::{exit, ranges, sys, watch};
+use crate::plan;
+
+/// Text without allocation; what does not fit is cut off.
+pub(crate) struct Text {
+    bytes: [u8; 512],
+    length: usize,
+}
+
+impl Text {
+    /// Formats `arguments`.
+    pub(crate) fn new(arguments: std::fmt::Arguments<'_>) -> Self {
+        let mut text = Self { bytes: [0; 512], length: 0 };
+        let _ = std::fmt::write(&mut text, arguments);
+        text
+    }
+
+    /// Returns what was written.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl std::fmt::Write for Text {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let room = &mut self.bytes[self.length..];
+        let count = text.len().min(room.len());
+        room[..count].copy_from_slice(&text.as_bytes()[..count]);
+        self.length += count;
+        Ok(())
+    }
+}
+
+/// Registers and instruction at a trap.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trapped<'a> {
+    pub(crate) registers: &'a [u64; 18],
+    pub(crate) instruction: &'a [u8],
+}
+
+/// Position of RSP and RIP in the registers of last words.
+pub(crate) const RSP: usize = 4;
+/// As above.
+pub(crate) const RIP: usize = 16;
+
+/// Returns the words from `rsp` up to the top of the current driver stack that look like return addresses: they lie in a
+/// loaded image.
+pub(crate) fn return_addresses(rsp: u64) -> impl Iterator<Item = u64> {
+    let top = NOW.stack.load(Ordering::Relaxed);
+    let limit = top.saturating_sub(plan::STACK_SIZE);
+    let start = rsp.next_multiple_of(8);
+    let inside = top != 0 && start >= limit && start < top;
+    let words = if inside { (top - start) / 8 } else { 0 };
+    (0..words)
+        .map(move |index| {
+            let address = std::ptr::with_exposed_provenance::<u64>((start + index * 8) as usize);
+            // SAFETY: between limit and top of the current driver stack, which is mapped while its fiber is current.
+            unsafe { address.read_volatile() }
+        })
+        .filter(|word| ranges::find(*word).is_some_and(|range| range.loaded))
+}
+
+fn write_moment(pen: &Pen<'_>) {
+    pen.moment(
+        NOW.time.load(Ordering::Relaxed).cast_unsigned(),
+        0,
+        NOW.thread.load(Ordering::Relaxed),
+        processor::irql().0,
+        NOW.caller.load(Ordering::Relaxed),
+    );
+}
+
+fn finish(kind: Kind, write: impl FnOnce(&Pen<'_>)) -> ! {
+    // A second death while the first is being written changes nothing.
+    if let Some(pen) = watch::pen().filter(|pen| !pen.is_done()) {
+        write_moment(&pen);
+        write(&pen);
+        pen.done(kind);
+    }
+    sys::exit_now(exit::LAST_WORDS)
+}
+
+/// Ends in a bugcheck.
+pub(crate) fn bugcheck(
+    code: BugCheck,
+    parameters: [u64; 4],
+    at: u64,
+    text: &[u8],
+    trapped: Option<Trapped<'_>>,
+) -> ! {
+    finish(Kind::Bugcheck, |pen| {
+        pen.bugcheck(code.0, parameters);
+        pen.at(at);
+        pen.text(text);
+        let mut rsp = processor::slots()[1];
+        if let Some(trapped) = trapped {
+            pen.registers(trapped.registers);
+            pen.instruction(trapped.instruction);
+            if plan::is_guest(trapped.registers[RSP], 8) {
+                rsp = trapped.registers[RSP];
+            }
+        }
+        pen.stack(return_addresses(rsp));
+    })
+}
+
+/// Ends because nothing can ever run again; `details` are lines.
+pub(crate) fn deadlock(details: &str) -> ! {
+    finish(Kind::Deadlock, |pen| {
+        pen.at(NOW.caller.load(Ordering::Relaxed));
+        pen.text(details.as_bytes());
+    })
+}
+
+/// Ends because an import that is not there was touched at `at`.
+pub(crate) fn absent(
+    access: u64,
+    arguments: [u64; 4],
+    module: &str,
+    name: &str,
+    at: u64,
+    trapped: Trapped<'_>,
+) -> ! {
+    finish(Kind::Absent, |pen| {
+        pen.absent(access, arguments, module.as_bytes(), name.as_bytes());
+        pen.at(at);
+        pen.registers(trapped.registers);
+        pen.instruction(trapped.instruction);
+    })
+}
+
+/// Ends because the parent asked where the machine is; `rip` is where it was interrupted.
+pub(crate) fn hang(rip: u64, registers: &[u64; 18]) -> ! {
+    let in_driver = plan::is_driver_code(rip);
+    let at = if in_driver { rip } else { NOW.caller.load(Ordering::Relaxed) };
+    let thread = NOW.thread.load(Ordering::Relaxed);
+    let text = match (in_driver, at) {
+        (true, _) => Text::new(format_args!("thread {thread} runs driver code and does not come back")),
+        (false, 0) => Text::new(format_args!("thread {thread} runs in the kernel")),
+        (false, _) => Text::new(format_args!("thread {thread} is in an export and does not come back")),
+    };
+    finish(Kind::Hang, |pen| {
+        pen.at(at);
+        pen.registers(registers);
+        pen.text(text.bytes());
+    })
+}
+
+/// Ends because an export was called with a stack pointer that leads outside of guest memory.
+pub(crate) fn no_stack(rsp: u64) -> ! {
+    let text = Text::new(format_args!(
+        "an export was called with the stack pointer {rsp:#x}, which is no kernel stack"
+    ));
+    // A double fault, as the first push would be on Windows.
+    bugcheck(
+        BugCheck::UNEXPECTED_KERNEL_MODE_TRAP,
+        [8, 0, 0, 0],
+        NOW.caller.load(Ordering::Relaxed),
+        text.bytes(),
+        None,
+    )
+}

@@ -1,0 +1,200 @@
+//! The world as the executive's [`Platform`] and the exports' [`Host`].
+
+use std::ffi::c_void;
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
+
+use executive::{Bugcheck, Deadlock, Platform, PoolKind, Routine};
+use nt::{BugCheck, ETHREAD, Irql, KDPC, KSPIN_LOCK, KTHREAD};
+use ntoskrnl::{Host, ThreadBody};
+use record::What;
+
+use super::fault::{self, Text};
+use super::processor::{self, NOW};
+use super::world::World;
+use super::{context, ranges};
+use crate::plan;
+
+/// Most integer arguments of a driver routine.
+const ARGUMENTS: usize = 8;
+
+fn arena(pool: PoolKind) -> usize {
+    match pool {
+        PoolKind::NonPagedNx => 0,
+        PoolKind::NonPaged => 1,
+        PoolKind::Paged => 2,
+    }
+}
+
+impl Platform for World {
+    fn irql(&self) -> Irql {
+        processor::irql()
+    }
+
+    fn set_irql(&self, new: Irql) -> Irql {
+        processor::set_irql(new)
+    }
+
+    fn spin_wait(&self, lock: *const KSPIN_LOCK) {
+        let irql = processor::irql();
+        if irql < Irql::DISPATCH && self.scheduler.give_way() {
+            return;
+        }
+        // One processor at DISPATCH_LEVEL: whoever holds the lock cannot run until this thread stops.
+        let thread = NOW.thread.load(Ordering::Relaxed);
+        let lock = lock.addr();
+        fault::deadlock(&format!(
+            "thread {thread} spins at {irql} on the lock at {lock:#x}, which is held and can never be released"
+        ))
+    }
+
+    fn allocate(&self, pool: PoolKind, bytes: usize) -> Option<NonNull<u8>> {
+        self.pools.borrow_mut()[arena(pool)].allocate(bytes as u64)
+    }
+
+    unsafe fn release(&self, pool: PoolKind, block: NonNull<u8>, bytes: usize) {
+        self.pools.borrow_mut()[arena(pool)].release(block, bytes as u64);
+    }
+
+    fn data(&self, bytes: usize, align: usize) -> NonNull<u8> {
+        let place = self.decoy.borrow_mut().take_data(bytes, align);
+        place.unwrap_or_else(|| panic!("the kernel image has no room for {bytes} bytes of variables"))
+    }
+
+    fn text(&self, bytes: usize) -> NonNull<u8> {
+        let place = self.decoy.borrow_mut().take_text(bytes);
+        place.unwrap_or_else(|| panic!("the kernel image has no room for {bytes} bytes of routines"))
+    }
+
+    fn current_thread(&self) -> NonNull<KTHREAD> {
+        NonNull::new(processor::current_thread()).unwrap_or_else(|| panic!("no thread is running"))
+    }
+
+    fn park(&self, deadline: Option<i64>) {
+        self.scheduler.park(deadline);
+    }
+
+    fn unpark(&self, thread: NonNull<KTHREAD>) {
+        self.scheduler.unpark(thread);
+    }
+
+    fn now(&self) -> i64 {
+        self.scheduler.now()
+    }
+
+    unsafe fn invoke(
+        &self,
+        routine: Routine,
+        context: *mut c_void,
+        argument1: *mut c_void,
+        argument2: *mut c_void,
+    ) {
+        let arguments = [context, argument1, argument2].map(|word| word.expose_provenance() as u64);
+        // SAFETY: the caller's promise.
+        unsafe { self.call_driver(routine.0 as u64, &arguments) };
+    }
+
+    unsafe fn invoke_dpc(
+        &self,
+        routine: Routine,
+        dpc: *mut KDPC,
+        context: *mut c_void,
+        argument1: *mut c_void,
+        argument2: *mut c_void,
+    ) {
+        let arguments = [dpc.cast(), context, argument1, argument2]
+            .map(|word: *mut c_void| word.expose_provenance() as u64);
+        NOW.dpc.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { self.call_driver(routine.0 as u64, &arguments) };
+        NOW.dpc.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn listening(&self) -> bool {
+        true
+    }
+
+    fn emit(&self, what: What) {
+        self.record(what);
+    }
+
+    fn bugcheck(&self, check: Bugcheck) -> ! {
+        let caller = NOW.caller.load(Ordering::Relaxed);
+        fault::bugcheck(check.code, check.parameters, caller, check.reason.as_bytes(), None)
+    }
+
+    fn deadlock(&self, deadlock: Deadlock) -> ! {
+        fault::deadlock(&deadlock.reason)
+    }
+}
+
+impl Host for World {
+    fn is_guest(&self, address: u64, bytes: u64) -> bool {
+        plan::is_guest(address, bytes)
+    }
+
+    fn is_mapped(&self, address: u64) -> bool {
+        super::sys::is_readable(address)
+    }
+
+    unsafe fn call_driver(&self, routine: u64, arguments: &[u64]) -> u64 {
+        let mut words = [0; ARGUMENTS];
+        let count = arguments.len().min(ARGUMENTS);
+        words[..count].copy_from_slice(&arguments[..count]);
+        if !plan::is_guest(routine, 1) {
+            let text =
+                Text::new(format_args!("the kernel was to call {routine:#x}, where no driver code can be"));
+            let caller = NOW.caller.load(Ordering::Relaxed);
+            let code = BugCheck::PAGE_FAULT_IN_NONPAGED_AREA;
+            fault::bugcheck(code, [routine, 8, routine, 0], caller, text.bytes(), None);
+        }
+        let used = if count <= 4 { 4 } else { ARGUMENTS };
+        // SAFETY: GS and its slots are those of the current fiber; `used` is even and at least 4; the routine is the
+        // caller's promise.
+        unsafe { context::enter_driver(routine, words.as_ptr(), used) }
+    }
+
+    fn start_thread(&self, thread: NonNull<ETHREAD>, body: ThreadBody) -> bool {
+        self.start(thread.cast(), body).is_some()
+    }
+
+    fn exit_thread(&self) -> ! {
+        self.scheduler.exit()
+    }
+
+    fn caller(&self) -> Option<u64> {
+        let caller = NOW.caller.load(Ordering::Relaxed);
+        (caller != 0).then_some(caller)
+    }
+
+    fn module_at(&self, address: u64) -> Option<(u64, u64)> {
+        let size = self.decoy.borrow().size;
+        if address.checked_sub(plan::KERNEL_IMAGE.base).is_some_and(|offset| offset < size) {
+            return Some((plan::KERNEL_IMAGE.base, size));
+        }
+        ranges::find(address).filter(|range| range.loaded).map(|range| (range.base, range.size))
+    }
+
+    fn export_address(&self, name: &str) -> Option<u64> {
+        self.export(name)
+    }
+
+    fn scheduling_point(&self) {
+        self.point();
+    }
+
+    fn stall(&self, time: i64) {
+        self.scheduler.pass(time);
+        if processor::irql() < Irql::DISPATCH {
+            self.kernel().executive().expire_timers();
+        }
+    }
+
+    fn random(&self) -> u64 {
+        self.draw()
+    }
+
+    fn tracing(&self) -> bool {
+        self.config.trace_exports
+    }
+}

@@ -1,0 +1,72 @@
+//! Guest memory: reserved as a whole when the kernel process starts, made accessible piece by piece.
+
+use std::ptr::NonNull;
+
+use super::sys::{self, Access};
+use crate::plan::{PAGE, REGIONS};
+
+/// Reserves every region of the plan.
+///
+/// # Errors
+///
+/// Says in a sentence which range is taken.
+pub(crate) fn reserve() -> Result<(), String> {
+    for region in REGIONS {
+        sys::reserve(region.base, region.size).map_err(|error| {
+            format!(
+                "cannot reserve {:#x}..{:#x} for {}: {error}\nhint: something else lies there, or a limit on \
+                 address space is set (`ulimit -v`)",
+                region.base,
+                region.end(),
+                region.name
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// Changes what the pages that hold `[address, address + bytes)` allow.
+///
+/// # Safety
+///
+/// The range is guest memory, and no Rust reference into it contradicts the change.
+pub(crate) unsafe fn set_access(address: u64, bytes: u64, access: Access) -> bool {
+    let base = address & !(PAGE - 1);
+    let size = (address + bytes).next_multiple_of(PAGE) - base;
+    // SAFETY: passed on: the regions are reserved by this module, and references are the caller's care.
+    unsafe { sys::protect(base, size, access) }.is_ok()
+}
+
+/// Makes `[address, address + bytes)` readable and writable.
+pub(crate) fn commit(address: u64, bytes: u64) -> Option<NonNull<u8>> {
+    debug_assert!(crate::plan::is_guest(address, bytes));
+    // SAFETY: guest memory, and more access contradicts no reference.
+    unsafe { set_access(address, bytes, Access::ReadWrite) }.then_some(())?;
+    NonNull::new(std::ptr::with_exposed_provenance_mut(address as usize))
+}
+
+/// Takes all access from `[address, address + bytes)` and gives the pages back to the host.
+///
+/// # Safety
+///
+/// The range is guest memory that no Rust reference leads to.
+pub(crate) unsafe fn withdraw(address: u64, bytes: u64) {
+    // SAFETY: the caller's promise.
+    unsafe { set_access(address, bytes, Access::None) };
+    let base = address & !(PAGE - 1);
+    let size = (address + bytes).next_multiple_of(PAGE) - base;
+    // SAFETY: the caller's promise. A failure costs memory and nothing else.
+    let _ = unsafe { sys::discard(base, size) };
+}
+
+/// Returns guest memory as a slice.
+///
+/// # Safety
+///
+/// The range is readable and writable guest memory, no driver code runs and no other reference into it exists while the
+/// slice does.
+pub(crate) unsafe fn slice<'a>(address: u64, bytes: usize) -> &'a mut [u8] {
+    let start = std::ptr::with_exposed_provenance_mut(address as usize);
+    // SAFETY: the caller's promise; bytes have no invalid values.
+    unsafe { std::slice::from_raw_parts_mut(start, bytes) }
+}

@@ -1,0 +1,190 @@
+//! The virtual processor: its `KPCR` page behind GS, its IRQL, and the page of shared user data.
+//!
+//! On x64 Windows CR8 is the IRQL and `KPCR.Irql` a copy for debuggers; here the byte in the `KPCR` is the authority
+//! and CR8 is emulated from it. One host thread, one processor; further ones have their places in the plan.
+
+use std::sync::atomic::{AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+use nt::{Irql, KPCR, KPRCB, KSYSTEM_TIME, KTHREAD, KUSER_SHARED_DATA, Profile};
+
+use super::context;
+use super::memory;
+use crate::plan;
+
+/// Units of 100 ns in a clock tick (15.625 ms).
+const TICK: i64 = 156_250;
+
+/// What trap handlers and events want to know about the moment. Host memory: drivers cannot reach it by mistake.
+#[derive(Debug)]
+pub(crate) struct Moment {
+    /// Return address of the export call being served, 0 for none.
+    pub(crate) caller: AtomicU64,
+    /// Virtual time in 100 ns.
+    pub(crate) time: AtomicI64,
+    /// Identifier of the current thread.
+    pub(crate) thread: AtomicU32,
+    /// Top of the current driver stack, 0 for none.
+    pub(crate) stack: AtomicU64,
+    /// Lowest address of the guard of the current host stack, 0 for none.
+    pub(crate) host_guard: AtomicU64,
+    /// How many DPC routines are running.
+    pub(crate) dpc: AtomicU32,
+}
+
+/// The moment of the one processor.
+pub(crate) static NOW: Moment = Moment {
+    caller: AtomicU64::new(0),
+    time: AtomicI64::new(0),
+    thread: AtomicU32::new(0),
+    stack: AtomicU64::new(0),
+    host_guard: AtomicU64::new(0),
+    dpc: AtomicU32::new(0),
+};
+
+/// Returns the byte at `offset` in the `KPCR` page, which exists once [`start`] has run.
+fn byte(offset: usize) -> &'static AtomicU8 {
+    debug_assert!(offset < size_of::<KPCR>());
+    let address = std::ptr::with_exposed_provenance_mut(plan::PROCESSORS.base as usize + offset);
+    // SAFETY: the page is committed by `start` before anything runs and stays; drivers and host access it on one thread.
+    unsafe { AtomicU8::from_ptr(address) }
+}
+
+/// Returns the word at `offset` in the `KPCR` page.
+fn word(offset: usize) -> &'static AtomicU64 {
+    debug_assert!(offset < size_of::<KPCR>() && offset.is_multiple_of(8));
+    let address = std::ptr::with_exposed_provenance_mut(plan::PROCESSORS.base as usize + offset);
+    // SAFETY: as for `byte`; the page is aligned and `offset` a multiple of 8.
+    unsafe { AtomicU64::from_ptr(address) }
+}
+
+/// Returns the IRQL. Callable from a signal handler.
+pub(crate) fn irql() -> Irql {
+    Irql(byte(std::mem::offset_of!(KPCR, Irql)).load(Ordering::Relaxed))
+}
+
+/// Sets the IRQL and returns the old one. Callable from a signal handler.
+pub(crate) fn set_irql(new: Irql) -> Irql {
+    Irql(byte(std::mem::offset_of!(KPCR, Irql)).swap(new.0, Ordering::Relaxed))
+}
+
+/// Returns the two stack slots, host then driver.
+pub(crate) fn slots() -> [u64; 2] {
+    [context::HOST, context::DRIVER].map(|offset| word(offset).load(Ordering::Relaxed))
+}
+
+/// Sets the two stack slots.
+pub(crate) fn set_slots(slots: [u64; 2]) {
+    for (offset, value) in [context::HOST, context::DRIVER].into_iter().zip(slots) {
+        word(offset).store(value, Ordering::Relaxed);
+    }
+}
+
+/// Makes `thread` the current one, `gs:[188h]`.
+pub(crate) fn set_current_thread(thread: *mut KTHREAD) {
+    const OFFSET: usize = std::mem::offset_of!(KPCR, Prcb) + std::mem::offset_of!(KPRCB, CurrentThread);
+    let address = std::ptr::with_exposed_provenance_mut(plan::PROCESSORS.base as usize + OFFSET);
+    // SAFETY: as for `word`; the field is a pointer.
+    unsafe { AtomicPtr::from_ptr(address) }.store(thread, Ordering::Relaxed);
+}
+
+/// Returns the current thread.
+pub(crate) fn current_thread() -> *mut KTHREAD {
+    const OFFSET: usize = std::mem::offset_of!(KPCR, Prcb) + std::mem::offset_of!(KPRCB, CurrentThread);
+    let address = std::ptr::with_exposed_provenance_mut(plan::PROCESSORS.base as usize + OFFSET);
+    // SAFETY: as for `word`; the field is a pointer.
+    unsafe { AtomicPtr::from_ptr(address) }.load(Ordering::Relaxed)
+}
+
+/// Makes the processor's page and the shared page, and points GS at the first.
+pub(crate) fn start(profile: &Profile) -> Option<()> {
+    let pcr = memory::commit(plan::PROCESSORS.base, size_of::<KPCR>() as u64)?.cast::<KPCR>();
+    let prcb = (plan::PROCESSORS.base as usize + std::mem::offset_of!(KPCR, Prcb)) as u64;
+    let put = |offset: usize, value: u64| word(offset).store(value, Ordering::Relaxed);
+    put(std::mem::offset_of!(KPCR, SelfPcr), pcr.as_ptr().expose_provenance() as u64);
+    put(std::mem::offset_of!(KPCR, CurrentPrcb), prcb);
+    // Major version 1, minor version 1, as every x64 kernel has it; the stall factor in the upper half.
+    put(std::mem::offset_of!(KPCR, MajorVersion), 0x0000_0001_0001_0001);
+    put(std::mem::offset_of!(KPCR, Prcb), 0x1F80);
+    memory::commit(plan::SHARED_DATA.base, plan::PAGE)?;
+    fill_shared_data(profile);
+    set_gs(plan::PROCESSORS.base).then_some(())
+}
+
+/// Points GS at `base`: by instruction where the processor and kernel have it, by system call elsewhere.
+fn set_gs(base: u64) -> bool {
+    const AT_HWCAP2: libc::c_ulong = 26;
+    const FSGSBASE: libc::c_ulong = 2;
+    const ARCH_SET_GS: libc::c_long = 0x1001;
+    // SAFETY: `getauxval` has no preconditions.
+    let capabilities = unsafe { libc::getauxval(AT_HWCAP2) };
+    if capabilities & FSGSBASE != 0 {
+        // SAFETY: the kernel says that the instruction may be used; nothing in host code uses GS.
+        unsafe { std::arch::asm!("wrgsbase {}", in(reg) base, options(nostack, preserves_flags)) };
+        return true;
+    }
+    // SAFETY: nothing in host code uses GS.
+    unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_SET_GS, base) == 0 }
+}
+
+fn shared(offset: usize, bytes: &[u8]) {
+    // SAFETY: the page is committed; this runs on the only thread, and no other reference into the page exists.
+    let page = unsafe { memory::slice(plan::SHARED_DATA.base, plan::PAGE as usize) };
+    page[offset..offset + bytes.len()].copy_from_slice(bytes);
+}
+
+macro_rules! put_shared {
+    ($($field:ident = $value:expr),* $(,)?) => {
+        $( shared(std::mem::offset_of!(KUSER_SHARED_DATA, $field), &$value.to_le_bytes()); )*
+    };
+}
+
+fn fill_shared_data(profile: &Profile) {
+    let root: Vec<u8> = "C:\\Windows".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    shared(std::mem::offset_of!(KUSER_SHARED_DATA, NtSystemRoot), &root);
+    put_shared! {
+        // 15.625 ms as 8.24 fixed point.
+        TickCountMultiplier = 0x0FA0_0000_u32,
+        ImageNumberLow = 0x8664_u16,
+        ImageNumberHigh = 0x8664_u16,
+        NtBuildNumber = profile.build,
+        NtProductType = 1_u32,
+        ProductTypeIsValid = 1_u8,
+        NativeProcessorArchitecture = 9_u16,
+        NtMajorVersion = profile.major,
+        NtMinorVersion = profile.minor,
+        SuiteMask = 0x110_u32,
+        // No debugger enabled, none present.
+        KdDebuggerEnabled = 0x02_u8,
+        NumberOfPhysicalPages = 0x10_0000_u32,
+        QpcFrequency = 10_000_000_i64,
+        ActiveProcessorCount = 1_u32,
+        ActiveGroupCount = 1_u8,
+    }
+    refresh_shared_data();
+}
+
+/// Brings the times in the shared page up to date. Called before a driver's read of it is answered.
+pub(crate) fn refresh_shared_data() {
+    let now = NOW.time.load(Ordering::Relaxed);
+    let times = [
+        (std::mem::offset_of!(KUSER_SHARED_DATA, InterruptTime), now),
+        (std::mem::offset_of!(KUSER_SHARED_DATA, SystemTime), executive::ke::BOOT_SYSTEM_TIME + now),
+        (std::mem::offset_of!(KUSER_SHARED_DATA, TickCount), now / TICK),
+    ];
+    for (offset, value) in times {
+        shared(offset + std::mem::offset_of!(KSYSTEM_TIME, LowPart), &value.to_le_bytes());
+        shared(offset + std::mem::offset_of!(KSYSTEM_TIME, High2Time), &((value >> 32) as i32).to_le_bytes());
+    }
+    shared(0, &((now / TICK) as u32).to_le_bytes());
+}
+
+/// Reads `bytes` (at most 8) at `offset` of the shared page as a driver's instruction does.
+pub(crate) fn read_shared_data(offset: u64, bytes: usize) -> Option<u64> {
+    refresh_shared_data();
+    // SAFETY: the page is committed; this runs on the only thread, and no other reference into the page exists.
+    let page = unsafe { memory::slice(plan::SHARED_DATA.base, plan::PAGE as usize) };
+    let mut value = [0; 8];
+    let offset = usize::try_from(offset).ok()?;
+    value.get_mut(..bytes)?.copy_from_slice(page.get(offset..offset + bytes)?);
+    Some(u64::from_le_bytes(value))
+}

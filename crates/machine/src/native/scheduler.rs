@@ -1,0 +1,190 @@
+//! Who runs next.
+//!
+//! One host thread, many fibers, first come first served. Fibers switch only where they ask to: parking, ending, and
+//! giving way. The clock is virtual: it moves a little with every export call and jumps to the next deadline when
+//! nobody can run, so a driver that sleeps ten seconds costs nothing. When nobody can run and no deadline is left,
+//! nothing will ever happen again, and that is told at once instead of after the time limit.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+use nt::KTHREAD;
+
+use super::fiber::{DriverStack, Fiber, State};
+use super::processor::NOW;
+
+/// Virtual time of one scheduling point, in units of 100 ns.
+const POINT: i64 = 1;
+
+/// All fibers of the machine.
+#[derive(Debug, Default)]
+pub(crate) struct Scheduler {
+    fibers: RefCell<Vec<Rc<Fiber>>>,
+    ready: RefCell<VecDeque<Rc<Fiber>>>,
+    current: RefCell<Option<Rc<Fiber>>>,
+    /// Context of [`Scheduler::run`] while a fiber runs.
+    back: Cell<u64>,
+}
+
+/// Why [`Scheduler::run`] stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pause {
+    /// Nobody can run before this time.
+    Until(i64),
+    /// Nobody can ever run.
+    Never,
+}
+
+impl Scheduler {
+    /// Returns the virtual time in units of 100 ns.
+    pub(crate) fn now(&self) -> i64 {
+        NOW.time.load(Ordering::Relaxed)
+    }
+
+    /// Lets `time` units pass.
+    pub(crate) fn pass(&self, time: i64) {
+        NOW.time.store(self.now().saturating_add(time.max(0)), Ordering::Relaxed);
+    }
+
+    /// Adds a thread. `None`: no room for another.
+    pub(crate) fn start(&self, thread: NonNull<KTHREAD>, id: u32, body: Box<dyn FnOnce()>) -> Option<()> {
+        let taken: Vec<u64> = self.fibers.borrow().iter().map(|fiber| fiber.driver_stack.number()).collect();
+        let number = (0..DriverStack::MOST).find(|number| !taken.contains(number))?;
+        let fiber = Fiber::new(thread, id, DriverStack::new(number)?, body).ok()?;
+        self.fibers.borrow_mut().push(Rc::clone(&fiber));
+        self.ready.borrow_mut().push_back(fiber);
+        Some(())
+    }
+
+    /// Returns top and limit of the driver stack of `thread`.
+    pub(crate) fn stack_of(&self, thread: NonNull<KTHREAD>) -> Option<(u64, u64)> {
+        let fiber = self.find(thread)?;
+        Some((fiber.driver_stack.top(), fiber.driver_stack.limit()))
+    }
+
+    fn find(&self, thread: NonNull<KTHREAD>) -> Option<Rc<Fiber>> {
+        let alive = |fiber: &&Rc<Fiber>| fiber.thread == thread && fiber.state.get() != State::Ended;
+        self.fibers.borrow().iter().find(alive).cloned()
+    }
+
+    fn current(&self) -> Rc<Fiber> {
+        match &*self.current.borrow() {
+            Some(fiber) => Rc::clone(fiber),
+            None => panic!("no thread is running"),
+        }
+    }
+
+    /// Runs fibers until `done`, or until nobody can run. Called on the scheduler's own stack.
+    pub(crate) fn run(&self, done: impl Fn() -> bool) -> Option<Pause> {
+        while !done() {
+            let next = self.ready.borrow_mut().pop_front();
+            let Some(fiber) = next.or_else(|| self.wake_due()) else {
+                let first = self.deadlines().min();
+                return Some(first.map_or(Pause::Never, Pause::Until));
+            };
+            *self.current.borrow_mut() = Some(Rc::clone(&fiber));
+            fiber.resume(&self.back);
+            *self.current.borrow_mut() = None;
+            if fiber.state.get() == State::Ended {
+                self.fibers.borrow_mut().retain(|other| !Rc::ptr_eq(other, &fiber));
+            }
+        }
+        None
+    }
+
+    fn deadlines(&self) -> impl Iterator<Item = i64> {
+        let fibers = self.fibers.borrow();
+        let deadlines: Vec<i64> = fibers
+            .iter()
+            .filter_map(|fiber| match fiber.state.get() {
+                State::Parked(deadline) => deadline,
+                State::Ready | State::Ended => None,
+            })
+            .collect();
+        deadlines.into_iter()
+    }
+
+    /// Makes every fiber ready whose deadline has come, in the order of the deadlines, and returns the first.
+    fn wake_due(&self) -> Option<Rc<Fiber>> {
+        let now = self.now();
+        let mut due: Vec<(i64, Rc<Fiber>)> = self
+            .fibers
+            .borrow()
+            .iter()
+            .filter_map(|fiber| match fiber.state.get() {
+                State::Parked(Some(deadline)) if deadline <= now => Some((deadline, Rc::clone(fiber))),
+                _ => None,
+            })
+            .collect();
+        // Stable: equal deadlines keep the order in which the threads were made.
+        due.sort_by_key(|(deadline, _)| *deadline);
+        let mut ready = self.ready.borrow_mut();
+        for (_, fiber) in due {
+            fiber.state.set(State::Ready);
+            ready.push_back(fiber);
+        }
+        ready.pop_front()
+    }
+
+    /// Parks the current fiber until [`Scheduler::unpark`] or `deadline`.
+    pub(crate) fn park(&self, deadline: Option<i64>) {
+        let fiber = self.current();
+        if fiber.token.take() || deadline.is_some_and(|deadline| deadline <= self.now()) {
+            return;
+        }
+        fiber.state.set(State::Parked(deadline));
+        fiber.suspend(&self.back);
+    }
+
+    /// Lets `thread` go on, or not park the next time.
+    pub(crate) fn unpark(&self, thread: NonNull<KTHREAD>) {
+        let Some(fiber) = self.find(thread) else { return };
+        if let State::Parked(_) = fiber.state.get() {
+            fiber.state.set(State::Ready);
+            self.ready.borrow_mut().push_back(fiber);
+        } else {
+            fiber.token.set(true);
+        }
+    }
+
+    /// Lets the other ready fibers run first. Returns whether there were any.
+    pub(crate) fn give_way(&self) -> bool {
+        if self.ready.borrow().is_empty() {
+            return false;
+        }
+        let fiber = self.current();
+        self.ready.borrow_mut().push_back(Rc::clone(&fiber));
+        fiber.suspend(&self.back);
+        true
+    }
+
+    /// Counts a scheduling point. The deterministic default never switches here.
+    pub(crate) fn point(&self) {
+        self.pass(POINT);
+    }
+
+    /// Ends the current fiber.
+    pub(crate) fn exit(&self) -> ! {
+        let fiber = self.current();
+        fiber.state.set(State::Ended);
+        let last = Rc::as_ptr(&fiber);
+        drop(fiber);
+        // SAFETY: the list, and `run` on its own stack, keep the fiber until `run` goes on, which frees it.
+        unsafe { &*last }.suspend(&self.back);
+        panic!("a fiber ran after its end")
+    }
+
+    /// Describes every thread that waits, for the report of a deadlock.
+    pub(crate) fn waiting(&self) -> Vec<String> {
+        let line = |fiber: &Rc<Fiber>| match fiber.state.get() {
+            State::Parked(None) => format!("thread {} waits without a limit", fiber.id),
+            State::Parked(Some(until)) => format!("thread {} waits until {until}", fiber.id),
+            State::Ready => format!("thread {} can run", fiber.id),
+            State::Ended => format!("thread {} has ended", fiber.id),
+        };
+        self.fibers.borrow().iter().map(line).collect()
+    }
+}

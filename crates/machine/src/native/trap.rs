@@ -1,0 +1,319 @@
+//! Traps: what the processor raises while driver code runs, and what faults in host code on a driver's behalf.
+//!
+//! Linux turns both into signals. A trap in driver code is either emulated (privileged instructions of a short list, reads
+//! of `KUSER_SHARED_DATA`) or ends the world with the bugcheck Windows would show. A fault in host code means
+//! that the kernel followed something a driver damaged; the call being served is to blame. Handlers run on their own stack with
+//! all signals held back; a fault inside a handler kills the process, which its parent tells as such.
+
+use std::sync::atomic::Ordering;
+
+use nt::{BugCheck, Irql};
+
+use super::emulate::{self, Emulated};
+use super::fault::{self, RIP, RSP, Text, Trapped};
+use super::processor::{self, NOW};
+use super::registers::Context;
+use super::{exit, ranges, sys, world};
+use crate::plan;
+
+/// `STATUS_ACCESS_VIOLATION`.
+const ACCESS_VIOLATION: u64 = 0xC000_0005;
+
+/// Installs the handlers.
+pub(crate) fn install() -> std::io::Result<()> {
+    for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGSYS] {
+        sys::handle_signal(signal, on_trap)?;
+    }
+    Ok(())
+}
+
+/// One trap.
+struct Trap {
+    signal: libc::c_int,
+    /// Hardware vector.
+    vector: u64,
+    /// Hardware error code; for page faults bit 0 present, bit 1 write, bit 4 fetch.
+    error: u64,
+    /// Address touched, for page faults.
+    address: u64,
+    registers: [u64; 18],
+    code: Code,
+}
+
+/// The instruction's bytes, as many as can be read safely.
+struct Code {
+    bytes: [u8; 15],
+    length: usize,
+}
+
+extern "C" fn on_trap(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: the kernel passes a valid context to an `SA_SIGINFO` handler; it is this handler's alone.
+    let Some(mut context) = (unsafe { Context::new(context) }) else { sys::exit_now(exit::NO_MACHINE) };
+    // SAFETY: likewise for the information.
+    let info = unsafe { &*info };
+    // SAFETY: the signals handled here are those of the processor, whose information has an address (zero for some).
+    let address = unsafe { info.si_addr() } as u64;
+    let registers = context.words();
+    let rip = registers[RIP];
+    let mut trap = Trap {
+        signal,
+        vector: context.vector(),
+        error: context.error(),
+        address,
+        registers,
+        code: Code { bytes: [0; 15], length: 0 },
+    };
+    trap.code = trap.fetch();
+    let in_driver = plan::is_driver_code(rip) && !trap.is_fetch();
+    if in_driver {
+        match emulate::instruction(&mut context, trap.bytes(), trap.vector, trap.address) {
+            Emulated::Done => return,
+            Emulated::Bugcheck(code, parameters, text) => trap.end(code, parameters, text.bytes()),
+            Emulated::No => {}
+        }
+    }
+    trap.classify(in_driver)
+}
+
+impl Trap {
+    fn rip(&self) -> u64 {
+        self.registers[RIP]
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.code.bytes[..self.code.length]
+    }
+
+    fn is_page_fault(&self) -> bool {
+        self.vector == 14
+    }
+
+    /// The instruction itself could not be fetched: a jump into nowhere.
+    fn is_fetch(&self) -> bool {
+        self.is_page_fault() && self.error & 0x10 != 0
+    }
+
+    /// Reads the instruction, no further than its page: the next one may not be there.
+    fn fetch(&self) -> Code {
+        let mut code = Code { bytes: [0; 15], length: 0 };
+        if !plan::is_driver_code(self.rip()) || self.is_fetch() {
+            return code;
+        }
+        let left = plan::PAGE - self.rip() % plan::PAGE;
+        code.length = left.min(15) as usize;
+        for (offset, byte) in (0..).zip(&mut code.bytes[..code.length]) {
+            let address = std::ptr::with_exposed_provenance::<u8>((self.rip() + offset) as usize);
+            // SAFETY: the instruction at RIP was fetched, so its page is mapped and readable.
+            *byte = unsafe { address.read_volatile() };
+        }
+        code
+    }
+
+    fn end(&self, code: BugCheck, parameters: [u64; 4], text: &[u8]) -> ! {
+        self.end_at(code, parameters, self.blamed(), text)
+    }
+
+    fn end_at(&self, code: BugCheck, parameters: [u64; 4], at: u64, text: &[u8]) -> ! {
+        let trapped = Trapped { registers: &self.registers, instruction: self.bytes() };
+        fault::bugcheck(code, parameters, at, text, Some(trapped))
+    }
+
+    /// The driver's instruction; behind a bad jump its caller; in host code the call being served.
+    fn blamed(&self) -> u64 {
+        if plan::is_driver_code(self.rip()) && !self.is_fetch() {
+            return self.rip();
+        }
+        if self.is_fetch() || plan::ABSENT.contains(self.rip()) {
+            return self.caller().unwrap_or_else(|| self.rip());
+        }
+        NOW.caller.load(Ordering::Relaxed)
+    }
+
+    /// The return address on top of the driver's stack, if it is one.
+    fn caller(&self) -> Option<u64> {
+        fault::return_addresses(self.registers[RSP]).next()
+    }
+
+    fn classify(&self, in_driver: bool) -> ! {
+        if self.is_page_fault() {
+            self.absent_import();
+            self.stack_overflow();
+            self.page_fault(in_driver);
+        }
+        let (status, what) = match (self.vector, self.signal) {
+            (0, _) => (0xC000_0094, "a division by zero or whose result does not fit"),
+            (1, _) => (0x8000_0004, "a single-step trap"),
+            (3, _) => (0x8000_0003, "a breakpoint; no debugger is there"),
+            (4, _) => (0xC000_0095, "an overflow trap"),
+            (5, _) => (0xC000_008C, "a bound that was exceeded"),
+            (6, _) => (0xC000_001D, "no instruction of this processor"),
+            (13, _) => (
+                ACCESS_VIOLATION,
+                "a protection fault: an address that cannot exist, or what only ring 0 may do",
+            ),
+            (16 | 19, _) => (0xC000_02B4, "a floating-point exception"),
+            (17, _) => (0x8000_0002, "a misaligned access"),
+            (_, libc::SIGSYS) => (0xC000_0096, "a Linux system call, which a driver has no business with"),
+            _ => (0xC000_0005, "a trap that this machine does not know"),
+        };
+        self.exception(status, 0, u64::MAX, in_driver, format_args!("{what}"))
+    }
+
+    /// An exception that no handler takes. Structured exception handling comes with a later version.
+    fn exception(
+        &self,
+        status: u64,
+        first: u64,
+        second: u64,
+        in_driver: bool,
+        what: std::fmt::Arguments<'_>,
+    ) -> ! {
+        let rip = self.rip();
+        let text = if in_driver {
+            Text::new(format_args!("driver code ran into {what}"))
+        } else {
+            Text::new(format_args!("kernel code, on behalf of a driver's call, ran into {what}"))
+        };
+        if NOW.dpc.load(Ordering::Relaxed) != 0 {
+            self.end(BugCheck::KMODE_EXCEPTION_NOT_HANDLED, [status, rip, first, second], text.bytes());
+        }
+        // Parameters 3 and 4 are addresses of records that Windows keeps and this machine does not.
+        self.end(BugCheck::SYSTEM_THREAD_EXCEPTION_NOT_HANDLED, [status, rip, 0, 0], text.bytes())
+    }
+
+    /// Returns unless the address is that of an absent import.
+    fn absent_import(&self) {
+        let trapped = Trapped { registers: &self.registers, instruction: self.bytes() };
+        let Some((module, name)) = world::absent_at(self.address) else { return };
+        let access = match (self.is_fetch(), self.error & 2 != 0) {
+            (true, _) => 0,
+            (false, false) => 1,
+            (false, true) => 2,
+        };
+        let [_, rcx, rdx, ..] = self.registers;
+        let arguments = [rcx, rdx, self.registers[8], self.registers[9]];
+        fault::absent(access, arguments, &module, &name, self.blamed(), trapped)
+    }
+
+    /// Returns unless the address lies in a guard of the current stacks.
+    fn stack_overflow(&self) {
+        let top = NOW.stack.load(Ordering::Relaxed);
+        let limit = top.saturating_sub(plan::STACK_SIZE);
+        let guard = limit.saturating_sub(plan::STACK_STRIDE - plan::STACK_SIZE)..limit;
+        let host = NOW.host_guard.load(Ordering::Relaxed);
+        let in_host_guard = host != 0 && (host..host + (64 << 10)).contains(&self.address);
+        if top == 0 || !(guard.contains(&self.address) || in_host_guard) {
+            return;
+        }
+        let text = Text::new(format_args!(
+            "the kernel stack of {} bytes is used up: too deep a recursion, or too large local variables",
+            plan::STACK_SIZE
+        ));
+        self.end(BugCheck::UNEXPECTED_KERNEL_MODE_TRAP, [8, 0, 0, 0], text.bytes())
+    }
+
+    fn page_fault(&self, in_driver: bool) -> ! {
+        let address = self.address;
+        let irql = processor::irql();
+        let write = self.error & 2 != 0;
+        let operation = if self.is_fetch() { 8 } else { u64::from(write) };
+        let verb = match (self.is_fetch(), write) {
+            (true, _) => "executed",
+            (false, true) => "wrote to",
+            (false, false) => "read from",
+        };
+        let who =
+            if in_driver || self.is_fetch() { "driver code" } else { "the kernel, serving a driver's call," };
+        let place = Place::of(address);
+        let blamed = self.blamed();
+        if let Place::Unloaded = place
+            && self.is_fetch()
+        {
+            let text = Text::new(format_args!(
+                "code at {address:#x} was called after its driver had been unloaded; something still pointed there"
+            ));
+            let code = BugCheck::DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS;
+            self.end_at(code, [address, operation, self.rip(), 0], address, text.bytes());
+        }
+        let text = Text::new(format_args!("{who} {verb} {address:#x}, {place} (at {irql})"));
+        if irql >= Irql::DISPATCH {
+            let code = if in_driver || self.is_fetch() {
+                BugCheck::DRIVER_IRQL_NOT_LESS_OR_EQUAL
+            } else {
+                BugCheck::IRQL_NOT_LESS_OR_EQUAL
+            };
+            self.end(code, [address, u64::from(irql.0), operation, blamed], text.bytes());
+        }
+        if write && matches!(place, Place::Image | Place::Kernel) {
+            self.end(BugCheck::ATTEMPTED_WRITE_TO_READONLY_MEMORY, [address, 0, 0, 0], text.bytes());
+        }
+        if self.is_fetch() && self.error & 1 != 0 {
+            // ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY
+            self.end(BugCheck(0xFC), [address, 0, 0, 0], text.bytes());
+        }
+        if address >= plan::USER.end {
+            self.end(
+                BugCheck::PAGE_FAULT_IN_NONPAGED_AREA,
+                [address, operation, self.rip_for_report(), 0],
+                text.bytes(),
+            );
+        }
+        let rip = self.rip_for_report();
+        if NOW.dpc.load(Ordering::Relaxed) != 0 {
+            let code = BugCheck::KMODE_EXCEPTION_NOT_HANDLED;
+            self.end(code, [ACCESS_VIOLATION, rip, operation, address], text.bytes());
+        }
+        self.end(BugCheck::SYSTEM_THREAD_EXCEPTION_NOT_HANDLED, [ACCESS_VIOLATION, rip, 0, 0], text.bytes())
+    }
+
+    /// RIP where it is a guest address; host addresses differ from run to run, so the blamed one stands for them.
+    fn rip_for_report(&self) -> u64 {
+        if plan::is_guest(self.rip(), 1) || self.is_fetch() { self.rip() } else { self.blamed() }
+    }
+}
+
+/// What lies at an address.
+enum Place {
+    Null,
+    User,
+    Region(&'static str),
+    Kernel,
+    Image,
+    Unloaded,
+    Nowhere,
+}
+
+impl Place {
+    fn of(address: u64) -> Self {
+        if address < plan::USER.start {
+            return Self::Null;
+        }
+        if address < plan::USER.end {
+            return Self::User;
+        }
+        match ranges::find(address) {
+            Some(range) if range.loaded => return Self::Image,
+            Some(_) => return Self::Unloaded,
+            None => {}
+        }
+        match plan::region(address) {
+            Some(region) if *region == plan::KERNEL_IMAGE => Self::Kernel,
+            Some(region) => Self::Region(region.name),
+            None => Self::Nowhere,
+        }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Null => f.write_str("a null pointer with an offset"),
+            Self::User => f.write_str("a user address that nothing is mapped at"),
+            Self::Region(name) => write!(f, "in the {name} but not accessible"),
+            Self::Kernel => f.write_str("in the kernel image, which does not allow it"),
+            Self::Image => f.write_str("in a driver image, where the page does not allow it"),
+            Self::Unloaded => f.write_str("in an image that has been unloaded"),
+            Self::Nowhere => f.write_str("where nothing is"),
+        }
+    }
+}
