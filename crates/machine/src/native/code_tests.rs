@@ -26,11 +26,9 @@ fn perform(exercise: Exercise) -> Outcome {
 }
 
 fn notes(outcome: &Outcome) -> Vec<&str> {
-    let text = |event: &'_ record::Event| matches!(event.what, What::Note { .. });
     outcome
         .events
         .iter()
-        .filter(|event| text(event))
         .filter_map(|event| match &event.what {
             What::Note { text, .. } => Some(text.as_str()),
             _ => None,

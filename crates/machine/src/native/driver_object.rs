@@ -28,11 +28,12 @@ pub(crate) struct DriverObject {
 impl DriverObject {
     /// Makes the object of driver `name`, whose image lies at `base`.
     pub(crate) fn new(world: &World, name: &str, base: u64, size: u64, entry: u64) -> Option<Self> {
-        let service = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+        // A second driver of the same name is `listener.sys#2`, and its service `listener#2`.
+        let service = name.replace(".sys", "");
         let texts = [
             format!("\\Driver\\{service}"),
             format!("\\Registry\\Machine\\System\\CurrentControlSet\\Services\\{service}"),
-            service.to_owned(),
+            service,
         ];
         let units: Vec<u16> = texts.iter().flat_map(|text| text.encode_utf16().chain([0])).collect();
         let bytes = size_of::<Block>() + units.len() * 2;

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use record::{DriverRecord, Ending, HostFacts, Module, Modules, Snapshot, UnloadOutcome};
+use record::{DriverRecord, Ending, HostFacts, Module, Modules, Snapshot, Symbol, UnloadOutcome, What};
 
 use super::process::{Process, Stopped};
 use super::shared::{MAGIC, Shared};
@@ -45,6 +45,8 @@ pub struct Machine {
     config: Config,
     started: Instant,
     modules: Modules,
+    /// Symbols of every image that was sent over, by the driver's name.
+    images: Vec<(String, Vec<Symbol>)>,
     drivers: Vec<DriverRecord>,
     build: u32,
 }
@@ -74,7 +76,7 @@ impl Machine {
         match process.exchange(None, BOOT_LIMIT) {
             Some(Reply::Booted { nonce: theirs, kernel, build }) if theirs == nonce => {
                 let modules = Modules(vec![kernel]);
-                Ok(Self { process, config, started, modules, drivers: Vec::new(), build })
+                Ok(Self { process, config, started, modules, images: Vec::new(), drivers: Vec::new(), build })
             }
             Some(Reply::Refused(why)) => Err(MachineError::Boot(why)),
             Some(_) => Err(MachineError::Boot("the kernel process answered something else".into())),
@@ -196,6 +198,7 @@ impl Machine {
     /// Refused where the image cannot be loaded; the text says why. Fails where the machine has ended, or ends.
     pub fn load(&mut self, name: &str, image: &[u8]) -> Result<(String, u32), MachineError> {
         let name = self.unique(name);
+        self.images.push((name.clone(), symbols(image)));
         // Entered before the answer: a driver that dies in its entry is in the report too.
         self.drivers.push(DriverRecord {
             name: name.clone(),
@@ -214,16 +217,31 @@ impl Machine {
                         driver.unload = UnloadOutcome::EntryFailed;
                     }
                 }
-                self.modules.0.push(Module { name: name.clone(), base, size, symbols: Vec::new() });
                 Ok((name, status))
             }
             Ok(_) => Err(self.confused()),
             Err(error) => {
                 if matches!(error, MachineError::Refused(_)) {
+                    self.images.pop();
                     self.drivers.pop();
                 }
                 Err(error)
             }
+        }
+    }
+
+    /// Learns from the events where the images were, also those of drivers that never came to an answer.
+    fn place_modules(&mut self) {
+        for (name, symbols) in std::mem::take(&mut self.images) {
+            let place = self.process.events.iter().find_map(|event| match &event.what {
+                What::ImageLoaded { name: loaded, base, size, .. } if *loaded == name => Some((*base, *size)),
+                _ => None,
+            });
+            let Some((base, size)) = place else { continue };
+            if let Some(driver) = self.drivers.iter_mut().find(|driver| driver.name == name) {
+                (driver.base, driver.size) = (base, size);
+            }
+            self.modules.0.push(Module { name, base, size, symbols });
         }
     }
 
@@ -270,6 +288,7 @@ impl Machine {
             self.process.events.extend(event);
             ending
         });
+        self.place_modules();
         Outcome {
             ending,
             events: std::mem::take(&mut self.process.events),
@@ -285,6 +304,13 @@ impl Machine {
             },
         }
     }
+}
+
+/// Returns the symbols of an image, none where it is not one: the kernel process will say so.
+fn symbols(image: &[u8]) -> Vec<Symbol> {
+    let Ok(image) = image::Image::parse(image) else { return Vec::new() };
+    let symbols = image::Symbols::of(&image);
+    symbols.iter().map(|symbol| Symbol { rva: symbol.rva, name: symbol.name.into() }).collect()
 }
 
 /// Returns a number that no other machine of this host has at the moment. Uniqueness is all that is asked of it.

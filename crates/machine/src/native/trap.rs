@@ -53,7 +53,13 @@ extern "C" fn on_trap(signal: libc::c_int, info: *mut libc::siginfo_t, context: 
     let info = unsafe { &*info };
     // SAFETY: the signals handled here are those of the processor, whose information has an address (zero for some).
     let address = unsafe { info.si_addr() } as u64;
-    let registers = context.words();
+    let mut registers = context.words();
+    // Both leave RIP behind the instruction; Windows reports the instruction.
+    registers[RIP] -= match (signal, context.vector()) {
+        (libc::SIGSYS, _) => 2, // `syscall`, `int 80h`
+        (libc::SIGTRAP, 3) => 1,
+        _ => 0,
+    };
     let rip = registers[RIP];
     let mut trap = Trap {
         signal,
@@ -65,7 +71,7 @@ extern "C" fn on_trap(signal: libc::c_int, info: *mut libc::siginfo_t, context: 
     };
     trap.code = trap.fetch();
     let in_driver = plan::is_driver_code(rip) && !trap.is_fetch();
-    if in_driver {
+    if in_driver && signal != libc::SIGSYS {
         match emulate::instruction(&mut context, trap.bytes(), trap.vector, trap.address) {
             Emulated::Done => return,
             Emulated::Bugcheck(code, parameters, text) => trap.end(code, parameters, text.bytes()),
@@ -85,7 +91,7 @@ impl Trap {
     }
 
     fn is_page_fault(&self) -> bool {
-        self.vector == 14
+        self.vector == 14 && self.signal != libc::SIGSYS
     }
 
     /// The instruction itself could not be fetched: a jump into nowhere.
@@ -141,6 +147,7 @@ impl Trap {
             self.page_fault(in_driver);
         }
         let (status, what) = match (self.vector, self.signal) {
+            (_, libc::SIGSYS) => (0xC000_0096, "a Linux system call, which a driver has no business with"),
             (0, _) => (0xC000_0094, "a division by zero or whose result does not fit"),
             (1, _) => (0x8000_0004, "a single-step trap"),
             (3, _) => (0x8000_0003, "a breakpoint; no debugger is there"),
@@ -153,7 +160,6 @@ impl Trap {
             ),
             (16 | 19, _) => (0xC000_02B4, "a floating-point exception"),
             (17, _) => (0x8000_0002, "a misaligned access"),
-            (_, libc::SIGSYS) => (0xC000_0096, "a Linux system call, which a driver has no business with"),
             _ => (0xC000_0005, "a trap that this machine does not know"),
         };
         self.exception(status, 0, u64::MAX, in_driver, format_args!("{what}"))
@@ -247,7 +253,7 @@ impl Trap {
         if write && matches!(place, Place::Image | Place::Kernel) {
             self.end(BugCheck::ATTEMPTED_WRITE_TO_READONLY_MEMORY, [address, 0, 0, 0], text.bytes());
         }
-        if self.is_fetch() && self.error & 1 != 0 {
+        if self.is_fetch() && self.error & 1 != 0 && plan::is_guest(address, 1) {
             // ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY
             self.end(BugCheck(0xFC), [address, 0, 0, 0], text.bytes());
         }

@@ -1,0 +1,239 @@
+//! Every way of dying that a bundled victim driver shows, told in the words it deserves. An integration test on
+//! purpose: the kernel process is a copy of this binary, which knows nothing of the crate's inside.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+use std::path::Path;
+use std::time::Duration;
+
+use record::{Access, BugcheckRecord, Ending, What};
+use ringbell_machine::{Config, Machine, Outcome, plan};
+
+fn driver(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../drivers/bin").join(format!("{name}.sys"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn machine() -> Machine {
+    let config = Config { timeout: Duration::from_secs(2), ..Config::default() };
+    Machine::boot(config).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Loads a driver, unloads it if it lives, and returns everything about the run.
+fn run(name: &str) -> Outcome {
+    let mut machine = machine();
+    let file = format!("{name}.sys");
+    match machine.load(&file, &driver(name)) {
+        // Whether the unload kills it is in the outcome.
+        Ok((loaded, 0)) => drop(machine.unload(&loaded)),
+        Ok(_) => {}
+        Err(error) => assert!(machine.has_ended(), "{name}: {error}"),
+    }
+    let outcome = machine.finish();
+    assert_eq!(outcome.tainted, Vec::<String>::new(), "{name}");
+    assert_eq!(outcome.host_output, "", "{name}");
+    assert!(outcome.events.iter().zip(0..).all(|(event, number)| event.sequence == number), "{name}");
+    outcome
+}
+
+fn printed(outcome: &Outcome) -> Vec<&str> {
+    outcome
+        .events
+        .iter()
+        .filter_map(|event| match &event.what {
+            What::DebugPrint { text, .. } => Some(text.trim_end()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Runs a victim that must end in a bugcheck; it said what it was about to do and did not survive.
+fn bugcheck(name: &str) -> (Outcome, BugcheckRecord) {
+    let outcome = run(name);
+    let Ending::Bugcheck(record) = outcome.ending.clone() else { panic!("{name}: {:?}", outcome.ending) };
+    let lines = printed(&outcome);
+    assert!(!lines.is_empty(), "{name} printed nothing");
+    assert!(!lines.iter().any(|line| line.contains("survived")), "{name}: {lines:?}");
+    assert!(matches!(outcome.events.last().unwrap().what, What::Bugcheck(_)), "{name}");
+    (outcome, *record)
+}
+
+/// Symbol that the blamed address lies in.
+fn culprit(outcome: &Outcome, record: &BugcheckRecord) -> String {
+    let located = outcome.modules.locate(record.at.expect("somebody to blame"));
+    located.symbol.map_or_else(|| located.to_string(), |(name, _)| name.to_owned())
+}
+
+#[test]
+fn a_bad_access_is_told_with_address_instruction_and_function() {
+    let (outcome, record) = bugcheck("read-null");
+    assert_eq!((record.code, record.parameters[0]), (0x7E, 0xC000_0005));
+    assert_eq!(culprit(&outcome, &record), "ReadNull");
+    assert!(record.reason.contains("0x18"), "{}", record.reason);
+
+    let (outcome, record) = bugcheck("write-unmapped");
+    assert_eq!((record.code, record.parameters[..2].to_vec()), (0x50, vec![0xFFFF_A000_0000_1000, 1]));
+    assert_eq!(culprit(&outcome, &record), "WriteUnmapped");
+    assert!(record.instruction.is_some() && record.registers.is_some());
+
+    let (_, record) = bugcheck("read-noncanonical");
+    assert_eq!((record.code, record.parameters[0]), (0x7E, 0xC000_0005));
+}
+
+#[test]
+fn a_jump_to_where_no_code_is_blames_the_caller() {
+    let (outcome, record) = bugcheck("jump-nowhere");
+    assert!(matches!(record.code, 0x50 | 0x7E), "{record:?}");
+    assert_eq!(culprit(&outcome, &record), "JumpNowhere");
+
+    let (outcome, record) = bugcheck("execute-data");
+    assert_eq!(record.code, 0xFC);
+    assert_eq!(culprit(&outcome, &record), "ExecuteData");
+}
+
+#[test]
+fn code_pages_are_not_writable() {
+    let (outcome, record) = bugcheck("write-code");
+    assert_eq!(record.code, 0xBE);
+    assert_eq!(culprit(&outcome, &record), "WriteCode");
+}
+
+#[test]
+fn processor_exceptions_keep_their_status() {
+    for (name, status) in [
+        ("divide-by-zero", 0xC000_0094),
+        ("breakpoint", 0x8000_0003),
+        ("undefined-instruction", 0xC000_001D),
+        ("assertion", 0xC000_0420),
+    ] {
+        let (_, record) = bugcheck(name);
+        assert_eq!((record.code, record.parameters[0]), (0x7E, status), "{name}");
+        assert_eq!(record.at, Some(record.parameters[1]), "{name}");
+    }
+    let (_, record) = bugcheck("fastfail");
+    assert_eq!((record.code, record.parameters[0]), (0x139, 3));
+}
+
+#[test]
+fn what_only_ring_0_may_do_is_refused_by_name() {
+    for name in ["load-gdt", "write-cr0", "unknown-msr"] {
+        let (_, record) = bugcheck(name);
+        assert_eq!((record.code, record.parameters[0]), (0x7E, 0xC000_0096), "{name}");
+        assert!(record.reason.contains("does not emulate"), "{name}: {}", record.reason);
+    }
+}
+
+#[test]
+fn a_linux_system_call_does_not_get_through() {
+    for name in ["raw-syscall", "raw-int80"] {
+        let (outcome, record) = bugcheck(name);
+        assert_eq!(record.parameters[0], 0xC000_0096, "{name}");
+        assert!(record.reason.contains("Linux system call"), "{name}: {}", record.reason);
+        assert!(!outcome.host_output.contains("escaped"), "{name}");
+    }
+}
+
+#[test]
+fn the_stack_ends_with_a_guard() {
+    let (outcome, record) = bugcheck("stack-overflow");
+    assert_eq!((record.code, record.parameters[0]), (0x7F, 8));
+    assert_eq!(culprit(&outcome, &record), "Recurse");
+
+    let outcome = run("deep-stack");
+    assert_eq!(outcome.ending, Ending::Finished);
+    assert!(printed(&outcome).contains(&"deep-stack: survived"));
+}
+
+#[test]
+fn an_absent_import_is_told_by_name_and_kind_of_access_and_only_when_touched() {
+    let function = "FsRtlRegisterFileSystemFilterCallbacks";
+    for (name, export, expected) in [
+        ("absent-call", function, Access::Call),
+        ("absent-data-read", "KdComPortInUse", Access::Read),
+        ("absent-data-write", "KdComPortInUse", Access::Write),
+    ] {
+        let outcome = run(name);
+        let Ending::AbsentExport { name: told, module, at } = &outcome.ending else {
+            panic!("{name}: {:?}", outcome.ending)
+        };
+        assert_eq!((told.as_str(), module.to_lowercase().as_str()), (export, "ntoskrnl.exe"));
+        let located = outcome.modules.locate(*at);
+        assert_eq!(located.module.map(|module| module.name.as_str()), Some(format!("{name}.sys").as_str()));
+        let What::AbsentExport { access, arguments, .. } = &outcome.events.last().unwrap().what else {
+            panic!("{name}: {:?}", outcome.events.last())
+        };
+        assert_eq!(*access, expected, "{name}");
+        if expected == Access::Call {
+            assert_eq!(arguments[..2], [0x1111, 0x2222]);
+        }
+    }
+    let outcome = run("absent-unused");
+    assert_eq!(outcome.ending, Ending::Finished);
+    assert!(printed(&outcome).contains(&"absent-unused: survived"));
+}
+
+#[test]
+fn an_endless_loop_is_a_hang_that_names_the_loop() {
+    for name in ["endless-loop", "endless-loop-cli"] {
+        let outcome = run(name);
+        let Ending::Hang(hang) = &outcome.ending else { panic!("{name}: {:?}", outcome.ending) };
+        assert!(!hang.deadlock);
+        let located = outcome.modules.locate(hang.at.expect("an address"));
+        assert!(located.symbol.is_some_and(|(symbol, _)| symbol.contains("Endless")), "{name}: {located}");
+        assert_eq!(printed(&outcome).len(), 1);
+    }
+}
+
+#[test]
+fn a_driver_can_die_in_its_unload() {
+    let (outcome, record) = bugcheck("fault-in-unload");
+    assert_eq!(record.code, 0x7E);
+    assert_eq!(culprit(&outcome, &record), "DriverUnload");
+
+    let (outcome, record) = bugcheck("discarded-code");
+    assert!(printed(&outcome).contains(&"discarded-code: value 1"), "the code was there at first");
+    assert_eq!(culprit(&outcome, &record), "DriverUnload");
+}
+
+#[test]
+fn a_driver_without_unload_stays() {
+    let mut machine = machine();
+    let (name, status) = machine.load("no-unload.sys", &driver("no-unload")).unwrap();
+    assert_eq!(status, 0);
+    assert_eq!(machine.unload(&name).unwrap(), record::UnloadOutcome::NotUnloadable);
+    assert_eq!(machine.finish().ending, Ending::Finished);
+}
+
+#[test]
+fn images_land_at_fixed_addresses_that_are_never_used_twice() {
+    let mut bases = Vec::new();
+    for _ in 0..2 {
+        let mut machine = machine();
+        for _ in 0..2 {
+            let (name, status) = machine.load("deep-stack.sys", &driver("deep-stack")).unwrap();
+            assert_eq!(status, 0);
+            machine.unload(&name).unwrap();
+        }
+        let outcome = machine.finish();
+        assert_eq!(outcome.ending, Ending::Finished);
+        let names: Vec<_> = outcome.drivers.iter().map(|driver| driver.name.as_str()).collect();
+        assert_eq!(names, ["deep-stack.sys", "deep-stack.sys#2"]);
+        bases.push(outcome.drivers.iter().map(|driver| driver.base).collect::<Vec<_>>());
+    }
+    assert_eq!(bases[0], bases[1], "two runs, the same addresses");
+    assert!(bases[0][0] < bases[0][1] && plan::IMAGES.contains(bases[0][0]));
+}
+
+#[test]
+fn what_is_no_driver_is_refused_in_one_sentence_and_the_machine_lives_on() {
+    let mut machine = machine();
+    for bytes in [&b""[..], b"MZ", &[0xFF; 4096]] {
+        let error = machine.load("junk.sys", bytes).unwrap_err();
+        assert!(matches!(error, ringbell_machine::MachineError::Refused(_)), "{error:?}");
+        assert!(error.to_string().contains("junk.sys"), "{error}");
+    }
+    let (_, status) = machine.load("deep-stack.sys", &driver("deep-stack")).unwrap();
+    assert_eq!(status, 0);
+    let outcome = machine.finish();
+    assert_eq!(outcome.ending, Ending::Finished);
+    assert_eq!(outcome.drivers.len(), 1);
+}
