@@ -63,7 +63,9 @@ pub fn run(options: &Options) -> Result<Verdict, Failure> {
     if *toolchain.versions() != manifest.toolchain {
         eprintln!("the committed drivers were built with {:?}", manifest.toolchain);
         eprintln!("here is {:?}, so bytes may differ", toolchain.versions());
-        eprintln!("hint: `drivers --update` puts the fresh ones in their place, so that every test takes them");
+        eprintln!(
+            "hint: `drivers --update` puts the fresh ones in their place, so that every test takes them"
+        );
         return Ok(Verdict::Fresh(out));
     }
     for name in manifest.driver.keys() {
