@@ -1,4 +1,4 @@
-/* halt: hlt, which only the idle loop may execute: nothing emulates it. */
+/* halt: hlt, which belongs into the idle loop. With interrupts on it ends with the next one, so the driver must survive: the near miss of load-gdt. */
 #include "victim.h"
 
 DEED Halt(VOID)
