@@ -1,7 +1,7 @@
 //! One entry of the export table, and how a safe Rust function becomes one.
 //!
 //! An export is a function `fn(&Kernel, arguments…) -> result` over checked guest pointers. [`Handler`] derives from its type
-//! how the arguments are decoded from the [`CallFrame`] and what the C prototype is; [`export!`](crate::export) turns that into a table
+//! how the arguments are decoded from the [`CallFrame`] and what the C prototype is; [`export!`](crate::export!) turns that into a table
 //! entry. No export has code of its own for the calling convention.
 
 use core::convert::Infallible;

@@ -4,7 +4,7 @@
 //!
 //! The machine puts a stub for each entry of [`EXPORTS`] into its kernel image. A driver calls the stub, the machine leaves
 //! the driver's stack, and [`dispatch`] is called with the entry's number and a [`CallFrame`] over the arguments. The entry decodes
-//! them ([`export`]), judges the IRQL, and calls a safe Rust function over checked guest pointers ([`guest`]). That function
+//! them ([`mod@export`]), judges the IRQL, and calls a safe Rust function over checked guest pointers ([`guest`]). That function
 //! usually hands on to the executive.
 //!
 //! What the exports need from the machine is the trait [`Host`]; what they need from the executive is
