@@ -56,6 +56,14 @@ impl fmt::Display for BootError {
 
 impl core::error::Error for BootError {}
 
+impl<P: Platform> Drop for Executive<P> {
+    /// Gives the host memory of the bookkeeping back. What lies in pool stays with the platform.
+    fn drop(&mut self) {
+        self.ob_dispose();
+        self.mm_dispose();
+    }
+}
+
 impl<P: Platform> Executive<P> {
     /// Brings the executive up to the point where drivers may create callback objects: the object manager with its
     /// namespace, the type `Callback`, the directory `\Callback` and the built-in objects of `profile`.
@@ -83,8 +91,11 @@ impl<P: Platform> Executive<P> {
         let executive = Self { platform, profile, globals, text };
         executive.ke_initialize();
         executive.mm_initialize();
-        executive.se_initialize();
-        if executive.ob_initialize() { Ok(executive) } else { Err(BootError::ObjectManager) }
+        if executive.se_initialize() && executive.ob_initialize() {
+            Ok(executive)
+        } else {
+            Err(BootError::ObjectManager)
+        }
     }
 
     /// Returns the platform.

@@ -5,7 +5,7 @@
 //! there; reading and writing through it is then an ordinary operation, one place to argue about instead of hundreds.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicPtr, AtomicUsize};
+use core::sync::atomic::{AtomicI64, AtomicPtr, AtomicU32, AtomicUsize};
 
 use nt::layout::Pod;
 
@@ -91,6 +91,22 @@ impl Live<usize> {
     pub(crate) fn atomic<'a>(self) -> &'a AtomicUsize {
         // SAFETY: live and aligned by the contract of `new`; words reached this way are only accessed atomically where they race.
         unsafe { AtomicUsize::from_ptr(self.0.as_ptr()) }
+    }
+}
+
+impl Live<i64> {
+    /// Views the counter as an atomic.
+    pub(crate) fn atomic<'a>(self) -> &'a AtomicI64 {
+        // SAFETY: live and aligned by the contract of `new`; counters reached this way are only accessed atomically where they race.
+        unsafe { AtomicI64::from_ptr(self.0.as_ptr()) }
+    }
+}
+
+impl Live<u32> {
+    /// Views the counter as an atomic.
+    pub(crate) fn atomic<'a>(self) -> &'a AtomicU32 {
+        // SAFETY: live and aligned by the contract of `new`; counters reached this way are only accessed atomically where they race.
+        unsafe { AtomicU32::from_ptr(self.0.as_ptr()) }
     }
 }
 

@@ -11,6 +11,7 @@ mod fault;
 mod irql;
 pub(crate) mod list;
 mod mutant;
+mod push_lock;
 mod semaphore;
 mod spin_lock;
 mod thread;

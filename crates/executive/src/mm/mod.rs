@@ -1,15 +1,22 @@
-//! Memory: the pools.
+//! Memory manager: tagged pool.
+//!
+//! On Windows pool is carved out of pages by a heap (before version 1903 by the pool allocator proper, since then by the segment
+//! heap). Here [`Platform::allocate`](crate::Platform::allocate) gives one block per allocation and this module adds what drivers,
+//! debuggers and crash dumps rely on: a `POOL_HEADER` with the tag right before the block, sizes in units of 16 bytes, page
+//! alignment for requests of a page and more, zeroing where the version zeroes, and the bugchecks of a wrong free.
+//!
+//! Different on purpose: a large block carries a header too (Windows keeps large blocks in a table of their own), a freed block
+//! goes back to the platform at once, and the bookkeeping lives outside the memory that drivers can overwrite, so that a damaged
+//! header is noticed instead of believed.
 
-use crate::executive::Executive;
-use crate::platform::Platform;
+mod host;
+mod pool;
+mod registry;
+#[cfg(test)]
+mod tests;
 
-/// Global variables of `mm`.
-#[repr(C)]
-pub(crate) struct Globals {
-    reserved: usize,
-}
+pub use pool::PoolRequest;
+pub use registry::{PoolBlock, TagStatistics};
 
-impl<P: Platform> Executive<P> {
-    /// Makes the global variables ready.
-    pub(crate) fn mm_initialize(&self) {}
-}
+pub(crate) use host::HostCell;
+pub(crate) use registry::Globals;

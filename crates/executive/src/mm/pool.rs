@@ -1,0 +1,296 @@
+//! Allocating and freeing.
+//!
+//! Sources: Microsoft's reference pages of `ExAllocatePoolWithTag`, `ExAllocatePool2`, `ExFreePoolWithTag` and of the bugchecks
+//! 0xC2 `BAD_POOL_CALLER` and 0x19 `BAD_POOL_HEADER`; `POOL_HEADER` of the public symbols.
+//!
+//! Deliberately simple: `POOL_QUOTA` is noted in the header and charges nobody, session pool is paged pool, and a request with
+//! `POOL_RAISE_IF_ALLOCATION_FAILURE` returns null like any other (raising is the business of the export layer).
+
+use core::ffi::c_void;
+use core::ptr::{self, NonNull};
+
+use nt::profile::NonPagedKind;
+use nt::{
+    BugCheck, Irql, NonPagedPoolNx, PAGE_SIZE, POOL_BLOCK, POOL_HEADER, POOL_QUOTA, POOL_ZERO_ALLOCATION,
+    PagedPool,
+};
+
+use super::PoolBlock;
+use super::registry::Entry;
+use crate::raw::{Live, field};
+use crate::{Bugcheck, Executive, Platform, PoolKind};
+
+/// Bit of `POOL_HEADER.PoolType` that marks a block in use.
+const IN_USE: u8 = 0x02;
+/// `POOL_TYPE` bit of the cache-aligned pools.
+const CACHE_ALIGNED: u32 = 0x04;
+/// Bytes in a cache line.
+const CACHE_LINE: usize = 0x40;
+/// Bit of a tag that asks for the tag to be named when freeing.
+const PROTECTED_POOL: u32 = 0x8000_0000;
+/// Bytes of the header.
+const HEADER: usize = size_of::<POOL_HEADER>();
+
+/// First parameter of bugcheck 0xC2.
+mod bad_caller {
+    pub(super) const ALREADY_FREED: u64 = 0x07;
+    pub(super) const ALLOCATE_AT_IRQL: u64 = 0x08;
+    pub(super) const FREE_AT_IRQL: u64 = 0x09;
+    pub(super) const WRONG_TAG: u64 = 0x0A;
+    pub(super) const INVALID_ADDRESS: u64 = 0x46;
+}
+
+/// First parameter of bugcheck 0x19: the header's size is corrupt.
+const HEADER_SIZE_CORRUPT: u64 = 0x20;
+
+/// An allocation asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolRequest {
+    /// `POOL_TYPE`, modifier bits included.
+    pub pool_type: u32,
+    /// Bytes; zero is taken as the smallest block.
+    pub bytes: usize,
+    /// Tag, first character lowest.
+    pub tag: u32,
+    /// Return address of the driver call that asks, 0 where the kernel does by itself. Audits attribute blocks by it.
+    pub caller: u64,
+}
+
+/// Tells whether two tags are equal apart from the protection bit.
+pub(super) const fn same_tag(left: u32, right: u32) -> bool {
+    (left ^ right) & !PROTECTED_POOL == 0
+}
+
+const fn round_up(bytes: usize, unit: usize) -> Option<usize> {
+    match bytes.checked_add(unit - 1) {
+        Some(sum) => Some(sum / unit * unit),
+        None => None,
+    }
+}
+
+impl<P: Platform> Executive<P> {
+    /// Returns which pool a `POOL_TYPE` names on this version.
+    fn pool_kind(&self, pool_type: u32) -> PoolKind {
+        if pool_type & PagedPool != 0 {
+            PoolKind::Paged
+        } else if pool_type & NonPagedPoolNx != 0
+            && self.profile().nonpaged_kind.value == NonPagedKind::NonPagedPoolNx
+        {
+            PoolKind::NonPagedNx
+        } else {
+            PoolKind::NonPaged
+        }
+    }
+
+    /// Returns the `POOL_TYPE` of the executive's own nonpaged blocks on this version: `NonPagedPoolNx` from Windows 8 on.
+    pub(crate) fn nonpaged_pool_type(&self) -> u32 {
+        self.profile().nonpaged_kind.value.pool_type()
+    }
+
+    /// Allocates pool. Returns null where there is none.
+    ///
+    /// # IRQL
+    ///
+    /// Up to `APC_LEVEL` for paged, up to `DISPATCH_LEVEL` for nonpaged pool; above it is bugcheck 0xC2.
+    pub fn allocate_pool(&self, request: &PoolRequest) -> *mut c_void {
+        let pool = self.pool_kind(request.pool_type);
+        let highest = if pool == PoolKind::Paged { Irql::APC } else { Irql::DISPATCH };
+        let irql = self.platform().irql();
+        if irql > highest {
+            self.bugcheck(Bugcheck {
+                code: BugCheck::BAD_POOL_CALLER,
+                parameters: [
+                    bad_caller::ALLOCATE_AT_IRQL,
+                    u64::from(irql.0),
+                    u64::from(request.pool_type),
+                    request.bytes as u64,
+                ],
+                reason: "pool was allocated at an IRQL too high for it".into(),
+            });
+        }
+        let Some(entry) = self.allocate_block(request, pool) else { return ptr::null_mut() };
+        let body = ptr::with_exposed_provenance_mut::<c_void>(entry.block.address);
+        self.registry().with(|registry| registry.insert(entry));
+        body
+    }
+
+    fn allocate_block(&self, request: &PoolRequest, pool: PoolKind) -> Option<Entry> {
+        let bytes = round_up(request.bytes.max(1), POOL_BLOCK)?;
+        // The documented promise: a page or more starts on a page.
+        let align = if request.bytes >= PAGE_SIZE {
+            PAGE_SIZE
+        } else if request.pool_type & CACHE_ALIGNED != 0 {
+            CACHE_LINE
+        } else {
+            POOL_BLOCK
+        };
+        let slack = align - POOL_BLOCK;
+        let total = bytes.checked_add(HEADER + slack)?;
+        let base = self.platform().allocate(pool, total)?;
+        let start = base.as_ptr().expose_provenance();
+        let address = round_up(start + HEADER, align)?;
+        let body = base.as_ptr().wrapping_add(address - start);
+
+        // SAFETY: the platform's block holds the header, `HEADER` bytes before the body, 16-byte aligned, and is ours alone.
+        let header = unsafe { Live::<POOL_HEADER>::new(body.wrapping_sub(HEADER).cast()) };
+        let pool_type = (request.pool_type & 0xFF) as u8 | IN_USE;
+        // A large block's size does not fit; Windows writes no header there at all.
+        let units = u8::try_from((bytes + HEADER) / POOL_BLOCK).unwrap_or(0);
+        field!(header, POOL_HEADER, PreviousSize).set(0);
+        field!(header, POOL_HEADER, PoolIndex).set(0);
+        field!(header, POOL_HEADER, BlockSize).set(units);
+        field!(header, POOL_HEADER, PoolType).set(pool_type);
+        field!(header, POOL_HEADER, PoolTag).set(request.tag);
+        let billed =
+            if request.pool_type & POOL_QUOTA != 0 { self.current_process().cast() } else { ptr::null_mut() };
+        field!(header, POOL_HEADER, ProcessBilled).set(billed);
+        if request.pool_type & POOL_ZERO_ALLOCATION != 0 {
+            // SAFETY: the rounded size lies within the platform's block, behind the header.
+            unsafe { body.write_bytes(0, bytes) };
+        }
+        let tag = request.tag.to_le_bytes();
+        Some(Entry {
+            block: PoolBlock {
+                address,
+                bytes: request.bytes,
+                tag: request.tag,
+                pool,
+                sequence: 0,
+                caller: request.caller,
+            },
+            base: start,
+            total,
+            header: [0, 0, units, pool_type, tag[0], tag[1], tag[2], tag[3]],
+        })
+    }
+
+    /// Allocates pool of a type under a tag, for the kernel itself.
+    pub fn ExAllocatePoolWithTag(&self, pool_type: u32, bytes: usize, tag: u32) -> *mut c_void {
+        self.allocate_pool(&PoolRequest { pool_type, bytes, tag, caller: 0 })
+    }
+
+    /// Allocates pool by `POOL_FLAG_*`: zeroed unless told otherwise. Returns null for a combination of flags that names no pool.
+    ///
+    /// `caller` as in [`PoolRequest`].
+    pub fn allocate_pool2(&self, flags: u64, bytes: usize, tag: u32, caller: u64) -> *mut c_void {
+        const POOLS: u64 = nt::POOL_FLAG_NON_PAGED | nt::POOL_FLAG_NON_PAGED_EXECUTE | nt::POOL_FLAG_PAGED;
+        const KNOWN: u64 = POOLS
+            | nt::POOL_FLAG_USE_QUOTA
+            | nt::POOL_FLAG_UNINITIALIZED
+            | nt::POOL_FLAG_SESSION
+            | nt::POOL_FLAG_CACHE_ALIGNED
+            | nt::POOL_FLAG_RAISE_ON_FAILURE;
+        // The upper half holds flags that older kernels may ignore.
+        let required = flags & 0xFFFF_FFFF;
+        let mut pool_type = match required & POOLS {
+            nt::POOL_FLAG_NON_PAGED => self.nonpaged_pool_type(),
+            nt::POOL_FLAG_NON_PAGED_EXECUTE => nt::NonPagedPool,
+            nt::POOL_FLAG_PAGED => PagedPool,
+            _ => return ptr::null_mut(),
+        };
+        if required & !KNOWN != 0 || bytes == 0 {
+            return ptr::null_mut();
+        }
+        if required & nt::POOL_FLAG_UNINITIALIZED == 0 {
+            pool_type |= POOL_ZERO_ALLOCATION;
+        }
+        if required & nt::POOL_FLAG_CACHE_ALIGNED != 0 {
+            pool_type |= CACHE_ALIGNED;
+        }
+        if required & nt::POOL_FLAG_USE_QUOTA != 0 {
+            pool_type |= POOL_QUOTA;
+        }
+        self.allocate_pool(&PoolRequest { pool_type, bytes, tag, caller })
+    }
+
+    /// Allocates pool by `POOL_FLAG_*`, for the kernel itself.
+    pub fn ExAllocatePool2(&self, flags: u64, bytes: usize, tag: u32) -> *mut c_void {
+        self.allocate_pool2(flags, bytes, tag, 0)
+    }
+
+    /// Frees a pool block, whatever its tag.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses the block at `block` afterwards. An address that is no live block is a bugcheck, not undefined.
+    pub unsafe fn ExFreePool(&self, block: *mut c_void) {
+        // SAFETY: the same promise.
+        unsafe { self.ExFreePoolWithTag(block, 0) };
+    }
+
+    /// Frees a pool block whose tag must be `tag`, unless that is zero.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses the block at `block` afterwards. An address that is no live block is a bugcheck, not undefined.
+    pub unsafe fn ExFreePoolWithTag(&self, block: *mut c_void, tag: u32) {
+        let address = block.addr();
+        let Some(entry) = self.registry().with(|registry| registry.find(address)) else {
+            self.bad_free(address);
+        };
+        self.check_free(&entry, tag);
+        self.registry().with(|registry| registry.remove(address));
+        let base = ptr::with_exposed_provenance_mut::<u8>(entry.base);
+        let Some(base) = NonNull::new(base) else { return };
+        // SAFETY: the registry had the block as live, so it came from `allocate` with these arguments and was not released; the
+        // caller promises that its use has ended.
+        unsafe { self.platform().release(entry.block.pool, base, entry.total) };
+    }
+
+    /// Ends the world over an address that is no live block.
+    fn bad_free(&self, address: usize) -> ! {
+        let freed = self.registry().with(|registry| registry.was_freed(address));
+        let (kind, reason) = if freed {
+            (bad_caller::ALREADY_FREED, "a pool block was freed that had been freed already")
+        } else {
+            (bad_caller::INVALID_ADDRESS, "an address was freed that is no pool block")
+        };
+        let parameters = if freed { [kind, 0, 0, address as u64] } else { [kind, address as u64, 0, 0] };
+        self.bugcheck(Bugcheck { code: BugCheck::BAD_POOL_CALLER, parameters, reason: reason.into() })
+    }
+
+    fn check_free(&self, entry: &Entry, tag: u32) {
+        let block = &entry.block;
+        let highest = if block.pool == PoolKind::Paged { Irql::APC } else { Irql::DISPATCH };
+        let irql = self.platform().irql();
+        if irql > highest {
+            self.bugcheck(Bugcheck {
+                code: BugCheck::BAD_POOL_CALLER,
+                parameters: [
+                    bad_caller::FREE_AT_IRQL,
+                    u64::from(irql.0),
+                    u64::from(entry.header[3]),
+                    block.address as u64,
+                ],
+                reason: "pool was freed at an IRQL too high for it".into(),
+            });
+        }
+        let body = ptr::with_exposed_provenance_mut::<u8>(block.address);
+        // SAFETY: the block is live, so the header before it is ours to read.
+        let header: [u8; 8] = unsafe { body.wrapping_sub(HEADER).cast::<[u8; 8]>().read_volatile() };
+        if header != entry.header {
+            self.bugcheck(Bugcheck {
+                code: BugCheck::BAD_POOL_HEADER,
+                parameters: [
+                    HEADER_SIZE_CORRUPT,
+                    (block.address - HEADER) as u64,
+                    (block.address + block.bytes).next_multiple_of(POOL_BLOCK) as u64,
+                    u64::from_le_bytes(header),
+                ],
+                reason: "the header of a pool block was overwritten".into(),
+            });
+        }
+        if tag != 0 && !same_tag(tag, block.tag) {
+            self.bugcheck(Bugcheck {
+                code: BugCheck::BAD_POOL_CALLER,
+                parameters: [
+                    bad_caller::WRONG_TAG,
+                    block.address as u64,
+                    u64::from(block.tag),
+                    u64::from(tag),
+                ],
+                reason: "a pool block was freed with another tag than it was allocated with".into(),
+            });
+        }
+    }
+}

@@ -1,0 +1,146 @@
+use core::ffi::c_void;
+use std::boxed::Box;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::string::ToString;
+
+use nt::{
+    BugCheck, Irql, NonPagedPool, NonPagedPoolNx, PAGE_SIZE, POOL_HEADER, PagedPool, Profile, pool_tag,
+};
+
+use crate::solo::{Outcome, Solo};
+use crate::{Bugcheck, Executive, PoolKind};
+
+const TAG: u32 = pool_tag(b"Test");
+
+fn boot() -> Executive<Solo> {
+    boot_as(Profile::DEFAULT)
+}
+
+fn boot_as(profile: &'static Profile) -> Executive<Solo> {
+    let solo = Solo::with_end(|outcome| resume_unwind(Box::new(outcome)));
+    Executive::phase0(solo, profile).expect("the executive comes up")
+}
+
+/// Runs what must end the world and returns how.
+fn bugcheck(f: impl FnOnce()) -> Bugcheck {
+    let payload = catch_unwind(AssertUnwindSafe(f)).expect_err("the world must end");
+    match *payload.downcast::<Outcome>().expect("an outcome") {
+        Outcome::Bugcheck(check) => check,
+        Outcome::Deadlock(deadlock) => panic!("deadlock: {}", deadlock.reason),
+    }
+}
+
+fn header_of(block: *mut c_void) -> POOL_HEADER {
+    // SAFETY: a pool block has its header right before it.
+    unsafe { block.cast::<POOL_HEADER>().wrapping_sub(1).read() }
+}
+
+#[test]
+fn a_block_carries_its_header() {
+    let executive = boot();
+    let block = executive.ExAllocatePoolWithTag(NonPagedPoolNx, 0x30, TAG);
+    assert_eq!(block.addr() % 16, 0);
+    let header = header_of(block);
+    assert_eq!(header.PoolTag, TAG);
+    assert_eq!(header.BlockSize, 4, "0x30 and the header, in units of 16");
+    assert_eq!(header.PoolType, 2);
+    let known = executive.pool_block(block.addr()).expect("a live block");
+    assert_eq!((known.bytes, known.tag, known.pool), (0x30, TAG, PoolKind::NonPagedNx));
+    // SAFETY: allocated above.
+    unsafe { executive.ExFreePoolWithTag(block, TAG) };
+    assert_eq!(executive.pool_block(block.addr()), None);
+}
+
+#[test]
+fn the_pool_follows_the_version() {
+    for (profile, expected) in [(Profile::NT6, PoolKind::NonPaged), (Profile::DEFAULT, PoolKind::NonPagedNx)]
+    {
+        let executive = boot_as(profile);
+        let block = executive.ExAllocatePoolWithTag(NonPagedPoolNx, 8, TAG);
+        assert_eq!(executive.pool_block(block.addr()).expect("live").pool, expected, "{}", profile.name);
+    }
+}
+
+#[test]
+fn a_page_starts_on_a_page() {
+    let executive = boot();
+    let block = executive.ExAllocatePoolWithTag(PagedPool, PAGE_SIZE, TAG);
+    assert_eq!(block.addr() % PAGE_SIZE, 0);
+    // SAFETY: allocated above.
+    unsafe { executive.ExFreePoolWithTag(block, TAG) };
+}
+
+#[test]
+fn pool2_zeroes_and_checks_its_flags() {
+    let executive = boot();
+    let block = executive.ExAllocatePool2(nt::POOL_FLAG_NON_PAGED, 64, TAG);
+    // SAFETY: 64 bytes, allocated above.
+    let bytes = unsafe { block.cast::<[u8; 64]>().read() };
+    assert_eq!(bytes, [0; 64]);
+    for flags in [0, nt::POOL_FLAG_PAGED | nt::POOL_FLAG_NON_PAGED, nt::POOL_FLAG_PAGED | 0x8000] {
+        assert!(executive.ExAllocatePool2(flags, 64, TAG).is_null(), "flags {flags:#x}");
+    }
+}
+
+#[test]
+fn wrong_frees_are_the_bugchecks_windows_has() {
+    let executive = boot();
+    let block = executive.ExAllocatePoolWithTag(NonPagedPool, 16, TAG);
+    let other = pool_tag(b"Othr");
+    // SAFETY: refused.
+    let check = bugcheck(|| unsafe { executive.ExFreePoolWithTag(block, other) });
+    assert_eq!((check.code, check.parameters[0]), (BugCheck::BAD_POOL_CALLER, 0x0A));
+
+    // SAFETY: allocated above.
+    unsafe { executive.ExFreePool(block) };
+    // SAFETY: refused.
+    let check = bugcheck(|| unsafe { executive.ExFreePool(block) });
+    assert_eq!((check.code, check.parameters[0]), (BugCheck::BAD_POOL_CALLER, 0x07));
+
+    let foreign = core::ptr::without_provenance_mut(0x1230);
+    // SAFETY: refused.
+    let check = bugcheck(|| unsafe { executive.ExFreePool(foreign) });
+    assert_eq!((check.code, check.parameters[0]), (BugCheck::BAD_POOL_CALLER, 0x46));
+}
+
+#[test]
+fn an_overwritten_header_is_noticed() {
+    let executive = boot();
+    let block = executive.ExAllocatePoolWithTag(NonPagedPool, 16, TAG);
+    // SAFETY: the header is there; this is what a driver's underrun does.
+    unsafe { block.cast::<u8>().wrapping_sub(14).write(0x77) };
+    // SAFETY: refused.
+    let check = bugcheck(|| unsafe { executive.ExFreePool(block) });
+    assert_eq!((check.code, check.parameters[0]), (BugCheck::BAD_POOL_HEADER, 0x20));
+    assert!(check.reason.to_string().contains("header"));
+}
+
+#[test]
+fn paged_pool_is_not_for_dispatch_level() {
+    let executive = boot();
+    crate::Platform::set_irql(executive.platform(), Irql::DISPATCH);
+    assert!(!executive.ExAllocatePoolWithTag(NonPagedPool, 16, TAG).is_null());
+    let check = bugcheck(|| {
+        executive.ExAllocatePoolWithTag(PagedPool, 16, TAG);
+    });
+    assert_eq!((check.code, check.parameters[0], check.parameters[1]), (BugCheck::BAD_POOL_CALLER, 8, 2));
+}
+
+#[test]
+fn audits_find_blocks_by_tag_in_order() {
+    let executive = boot();
+    let before = executive.pool_sequence();
+    let first = executive.ExAllocatePoolWithTag(NonPagedPool, 16, TAG);
+    let request = super::PoolRequest { pool_type: PagedPool, bytes: 32, tag: TAG, caller: 0xABCD };
+    let second = executive.allocate_pool(&request);
+    let blocks = executive.pool_blocks_tagged(TAG);
+    assert_eq!(
+        blocks.iter().map(|block| block.address).collect::<std::vec::Vec<_>>(),
+        [first.addr(), second.addr()]
+    );
+    assert_eq!((blocks[0].sequence, blocks[1].sequence), (before, before + 1));
+    assert_eq!((blocks[0].caller, blocks[1].caller), (0, 0xABCD));
+    let statistics = executive.pool_statistics();
+    let paged = statistics.iter().find(|&&(tag, paged, _)| tag == TAG && paged).expect("statistics");
+    assert_eq!((paged.2.live(), paged.2.bytes), (1, 32));
+}

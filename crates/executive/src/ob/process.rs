@@ -1,0 +1,171 @@
+//! Processes as far as objects need them: in whose name they act and which handles they have.
+//!
+//! `EPROCESS` belongs to the platform; what is kept here is keyed by its address. A process nobody registered is taken for the System
+//! process, so that a platform with one process need not bother.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use core::ffi::c_void;
+use core::ptr;
+
+use nt::{EPROCESS, HANDLE, KTHREAD};
+
+use crate::executive::Executive;
+use crate::platform::Platform;
+use crate::raw::{Live, field};
+use crate::se::Token;
+
+/// What a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessKind {
+    /// The System process. Its handle table is the kernel's.
+    System,
+    /// The Idle process.
+    Idle,
+    /// Any other. Objects created in it carry a quota header.
+    Ordinary,
+}
+
+/// One handle.
+#[derive(Clone, Copy)]
+pub(super) struct HandleEntry {
+    pub(super) object: usize,
+    pub(super) access: u32,
+    pub(super) attributes: u32,
+}
+
+/// A handle table. Windows walks a tree of pages under the tag `Obtb`; nobody outside looks at it, so it is a map here.
+#[derive(Default)]
+pub(super) struct HandleTable {
+    pub(super) entries: BTreeMap<u32, HandleEntry>,
+    free: BTreeSet<u32>,
+    next: u32,
+}
+
+/// Highest number of handles in a table, that of Windows.
+const MOST_HANDLES: u32 = 1 << 24;
+
+impl HandleTable {
+    /// Adds an entry and returns its index, 1 or more; `None` where the table is full.
+    pub(super) fn insert(&mut self, entry: HandleEntry) -> Option<u32> {
+        let index = match self.free.pop_first() {
+            Some(index) => index,
+            None if self.next >= MOST_HANDLES => return None,
+            None => {
+                self.next += 1;
+                self.next
+            }
+        };
+        self.entries.insert(index, entry);
+        Some(index)
+    }
+
+    pub(super) fn remove(&mut self, index: u32) -> Option<HandleEntry> {
+        let entry = self.entries.remove(&index)?;
+        self.free.insert(index);
+        Some(entry)
+    }
+}
+
+struct Process {
+    kind: ProcessKind,
+    token: Arc<Token>,
+    id: usize,
+    handles: HandleTable,
+}
+
+/// Every process that was registered, and the kernel's handles.
+pub(crate) struct Processes {
+    kernel: HandleTable,
+    system_token: Arc<Token>,
+    known: BTreeMap<usize, Process>,
+}
+
+impl Default for Processes {
+    fn default() -> Self {
+        Self {
+            kernel: HandleTable::default(),
+            system_token: Arc::new(Token::system()),
+            known: BTreeMap::new(),
+        }
+    }
+}
+
+impl Processes {
+    /// Returns the handle table that a handle of `process` is in.
+    pub(super) fn table(&mut self, process: usize, kernel: bool) -> &mut HandleTable {
+        match self.known.get_mut(&process) {
+            Some(process) if !kernel && process.kind == ProcessKind::Ordinary => &mut process.handles,
+            _ => &mut self.kernel,
+        }
+    }
+
+    pub(super) fn handle_total(&self) -> usize {
+        self.kernel.entries.len()
+            + self.known.values().map(|process| process.handles.entries.len()).sum::<usize>()
+    }
+}
+
+impl<P: Platform> Executive<P> {
+    /// Returns the process the current thread is attached to; null where the platform has none.
+    pub(crate) fn current_process(&self) -> *mut EPROCESS {
+        // SAFETY: the platform keeps the current thread alive.
+        let thread: Live<KTHREAD> = unsafe { Live::new(self.platform().current_thread().as_ptr()) };
+        field!(thread, KTHREAD, ApcStateProcess).get()
+    }
+
+    /// Returns the mode the current thread came from.
+    pub fn KeGetPreviousMode(&self) -> u8 {
+        // SAFETY: the platform keeps the current thread alive.
+        let thread: Live<KTHREAD> = unsafe { Live::new(self.platform().current_thread().as_ptr()) };
+        field!(thread, KTHREAD, PreviousMode).get().cast_unsigned()
+    }
+
+    /// Makes a process known: what it is, its identifier, and in whose name it acts.
+    ///
+    /// Registering one again replaces kind and token and keeps its handles.
+    pub fn register_process(&self, process: *mut EPROCESS, kind: ProcessKind, id: usize, token: Token) {
+        let token = Arc::new(token);
+        self.processes().with(|processes| {
+            let handles = processes.known.remove(&process.addr()).map(|old| old.handles).unwrap_or_default();
+            processes.known.insert(process.addr(), Process { kind, token, id, handles });
+        });
+    }
+
+    /// Forgets a process and closes its handles.
+    pub fn unregister_process(&self, process: *mut EPROCESS) {
+        let handles = self
+            .processes()
+            .with(|processes| processes.known.remove(&process.addr()).map(|process| process.handles.entries));
+        for entry in handles.unwrap_or_default().into_values() {
+            self.close_entry(entry);
+        }
+    }
+
+    pub(crate) fn process_token(&self, process: *mut EPROCESS) -> Arc<Token> {
+        self.processes().with(|processes| {
+            let known = processes.known.get(&process.addr());
+            Arc::clone(known.map_or(&processes.system_token, |process| &process.token))
+        })
+    }
+
+    /// Tells whether objects created now are charged to a process: it is neither System nor Idle.
+    pub(super) fn current_process_is_charged(&self) -> bool {
+        let current = self.current_process().addr();
+        self.processes().with(|processes| {
+            processes.known.get(&current).is_some_and(|process| process.kind == ProcessKind::Ordinary)
+        })
+    }
+
+    pub(super) fn current_process_id(&self) -> HANDLE {
+        let current = self.current_process().addr();
+        let id =
+            self.processes().with(|processes| processes.known.get(&current).map_or(0, |process| process.id));
+        ptr::without_provenance_mut::<c_void>(id)
+    }
+
+    /// Returns the number of open handles in all tables.
+    pub fn handle_total(&self) -> usize {
+        self.processes().with(|processes| processes.handle_total())
+    }
+}
