@@ -1,12 +1,13 @@
 //! What the executive asks of the world beneath it.
 //!
-//! On Windows these services come from the hardware abstraction layer, the scheduler and the memory manager. Here
-//! they are one trait, so that a fiber machine, a test with ordinary threads, a model checker and somebody else's
-//! kernel are equals.
+//! On Windows these services come from the hardware abstraction layer, the scheduler and the memory manager.
+//! Here they are one trait, so that a fiber machine, a test with ordinary threads, a model checker and
+//! somebody else's kernel are equals.
 //!
-//! Re-entrancy: [`Platform::invoke`], [`Platform::park`], [`Platform::spin_wait`] and [`Platform::set_irql`] may run
-//! other code of the same executive on the same host thread before they return. The executive therefore holds
-//! no Rust borrow and no lock of its own invention across them; the locks that are held there are NT's.
+//! Re-entrancy: [`Platform::invoke`], [`Platform::park`], [`Platform::spin_wait`] and [`Platform::set_irql`]
+//! may run other code of the same executive on the same host thread before they return. The executive
+//! therefore holds no Rust borrow and no lock of its own invention across them; the locks that are held there
+//! are NT's.
 
 use alloc::borrow::Cow;
 use core::ffi::c_void;
@@ -55,8 +56,8 @@ pub trait Platform {
     /// Returns the IRQL of the current processor.
     fn irql(&self) -> Irql;
 
-    /// Sets the IRQL of the current processor and returns the old one. This is the number only: pending DPCs are the
-    /// business of `ke`, which calls this. May be a scheduling point.
+    /// Sets the IRQL of the current processor and returns the old one. This is the number only: pending DPCs
+    /// are the business of `ke`, which calls this. May be a scheduling point.
     fn set_irql(&self, new: Irql) -> Irql;
 
     /// Returns the number of the current processor.
@@ -68,24 +69,24 @@ pub trait Platform {
     /// [`Platform::deadlock`] where the lock can never be released.
     fn spin_wait(&self, lock: *const KSPIN_LOCK);
 
-    /// Returns a 16-byte aligned block of `bytes` for one pool allocation, its `POOL_HEADER` included, or `None` where
-    /// the pool is exhausted. The contents are undefined.
+    /// Returns a 16-byte aligned block of `bytes` for one pool allocation, its `POOL_HEADER` included, or
+    /// `None` where the pool is exhausted. The contents are undefined.
     fn allocate(&self, pool: PoolKind, bytes: usize) -> Option<NonNull<u8>>;
 
     /// Takes a block back.
     ///
     /// # Safety
     ///
-    /// `block` came from [`Platform::allocate`] of this platform with the same `pool` and `bytes`, has not been released,
-    /// and is not used afterwards.
+    /// `block` came from [`Platform::allocate`] of this platform with the same `pool` and `bytes`, has not
+    /// been released, and is not used afterwards.
     unsafe fn release(&self, pool: PoolKind, block: NonNull<u8>, bytes: usize);
 
     /// Returns zeroed storage for the executive's global variables. It lives as long as the platform.
     fn data(&self, bytes: usize, align: usize) -> NonNull<u8>;
 
-    /// Returns the first of `bytes` addresses inside the kernel image's code that stand for the executive's own routines:
-    /// type procedures, the kernel's listeners. Nothing is ever executed there; the executive recognizes
-    /// its own addresses, and a debugger can name them.
+    /// Returns the first of `bytes` addresses inside the kernel image's code that stand for the executive's
+    /// own routines: type procedures, the kernel's listeners. Nothing is ever executed there; the executive
+    /// recognizes its own addresses, and a debugger can name them.
     fn text(&self, bytes: usize) -> NonNull<u8> {
         self.data(bytes, 16)
     }
@@ -93,9 +94,9 @@ pub trait Platform {
     /// Returns the current thread. Its `KTHREAD` stays valid while the thread lives.
     fn current_thread(&self) -> NonNull<KTHREAD>;
 
-    /// Blocks the current thread until it is unparked, or until [`Platform::now`] reaches `deadline`. An unpark that came
-    /// first counts, once. Returning early for no reason is legal. A platform that knows that nobody can
-    /// ever unpark this thread ends the world with [`Platform::deadlock`].
+    /// Blocks the current thread until it is unparked, or until [`Platform::now`] reaches `deadline`. An
+    /// unpark that came first counts, once. Returning early for no reason is legal. A platform that knows
+    /// that nobody can ever unpark this thread ends the world with [`Platform::deadlock`].
     fn park(&self, deadline: Option<i64>);
 
     /// Unblocks `thread`.
@@ -108,7 +109,8 @@ pub trait Platform {
     ///
     /// # Safety
     ///
-    /// `routine` is the address of code with the contract of a callback routine, and is entitled to these arguments.
+    /// `routine` is the address of code with the contract of a callback routine, and is entitled to these
+    /// arguments.
     unsafe fn invoke(
         &self,
         routine: Routine,
@@ -147,6 +149,16 @@ pub trait Platform {
     /// Ends the world: the current thread can never go on.
     fn deadlock(&self, deadlock: Deadlock) -> !;
 }
+
+/// A platform whose callback routines all run on the thread that made it.
+///
+/// # Safety
+///
+/// The type is neither `Send` nor `Sync`, and it calls routines on the calling thread only.
+pub unsafe trait SingleThreaded: Platform {}
+
+// SAFETY: a reference to a type that is not `Sync` is neither `Send` nor `Sync`, and it forwards every call.
+unsafe impl<T: SingleThreaded + ?Sized> SingleThreaded for &T {}
 
 /// A platform behind a reference is a platform, trait objects included.
 impl<T: Platform + ?Sized> Platform for &T {

@@ -1,12 +1,12 @@
 //! [`Solo`], a complete platform for one thread on `alloc` alone.
 //!
-//! It is what unit tests, the `boot` command and doc examples run the executive on, and the worked example for writing
-//! a platform. Time is virtual and passes only while the thread waits. There is nobody else, so a wait without a
-//! deadline and a spin lock that is held already are deadlocks, found at once.
+//! It is what unit tests, the `boot` command and doc examples run the executive on, and the worked example
+//! for writing a platform. Time is virtual and passes only while the thread waits. There is nobody else, so a
+//! wait without a deadline and a spin lock that is held already are deadlocks, found at once.
 
 use alloc::alloc::{alloc, alloc_zeroed, dealloc, handle_alloc_error};
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::alloc::Layout;
 use core::cell::{Cell, RefCell};
@@ -17,7 +17,7 @@ use core::ptr::NonNull;
 use nt::{BugCheck, CLIENT_ID, DISPATCHER_HEADER, EPROCESS, ETHREAD, Irql, KDPC, KSPIN_LOCK, KTHREAD};
 
 use crate::ke::{initialize_process, initialize_thread};
-use crate::platform::{Bugcheck, Deadlock, Platform, PoolKind, Routine};
+use crate::platform::{Bugcheck, Deadlock, Platform, PoolKind, Routine, SingleThreaded};
 use crate::raw::{Live, field};
 
 /// How a world on [`Solo`] ended, where it did.
@@ -74,6 +74,9 @@ impl Drop for Owned {
     }
 }
 
+/// Released blocks that are kept.
+const RELEASED_KEPT: usize = 256;
+
 /// A platform with one thread and one processor.
 pub struct Solo {
     irql: Cell<Irql>,
@@ -84,6 +87,9 @@ pub struct Solo {
     user: Owned,
     owned: RefCell<Vec<Owned>>,
     blocks: RefCell<BTreeMap<usize, (PoolKind, Layout)>>,
+    /// Released blocks, the oldest first. They are kept for a while: what uses a block after its end finds
+    /// what NT would find, and not the host's heap.
+    released: RefCell<VecDeque<Owned>>,
     /// Allocations asked for so far, and the ones to refuse.
     allocations: Cell<u64>,
     refuse: RefCell<Vec<u64>>,
@@ -119,6 +125,7 @@ impl Solo {
             user: Owned::zeroed(size_of::<EPROCESS>(), 16),
             owned: RefCell::new(Vec::new()),
             blocks: RefCell::new(BTreeMap::new()),
+            released: RefCell::new(VecDeque::new()),
             allocations: Cell::new(0),
             refuse: RefCell::new(Vec::new()),
             interleave: RefCell::new(None),
@@ -200,7 +207,8 @@ impl Solo {
         }
     }
 
-    /// Runs `then` inside the allocation that comes `after` more, 0 for the next one: what another processor would do at that moment.
+    /// Runs `then` inside the allocation that comes `after` more, 0 for the next one: what another processor
+    /// would do at that moment.
     pub fn interleave(&self, after: u64, then: impl FnOnce() + 'static) {
         *self.interleave.borrow_mut() = Some((self.allocations.get() + after, Box::new(then)));
     }
@@ -227,7 +235,8 @@ impl Solo {
 impl Drop for Solo {
     fn drop(&mut self) {
         for (at, (_, layout)) in self.blocks.take() {
-            // SAFETY: allocated with this layout and not released; its provenance was exposed when it was recorded.
+            // SAFETY: allocated with this layout and not released; its provenance was exposed when it was
+            // recorded.
             unsafe { dealloc(core::ptr::with_exposed_provenance_mut(at), layout) }
         }
     }
@@ -245,6 +254,9 @@ type DpcRoutine = unsafe extern "win64-unwind" fn(*mut KDPC, *mut c_void, *mut c
 /// The type of a DPC routine where there is no Windows x64 convention.
 #[cfg(not(target_arch = "x86_64"))]
 type DpcRoutine = unsafe extern "C-unwind" fn(*mut KDPC, *mut c_void, *mut c_void, *mut c_void);
+
+// SAFETY: `Cell`s and pointers make it neither `Send` nor `Sync`; `invoke` calls directly.
+unsafe impl SingleThreaded for Solo {}
 
 impl Platform for Solo {
     fn irql(&self) -> Irql {
@@ -281,7 +293,8 @@ impl Platform for Solo {
         let layout = Layout::from_size_align(bytes.max(1), 16).ok()?;
         // SAFETY: the layout has a size, at least 1.
         let block = NonNull::new(unsafe { alloc(layout) })?;
-        // SAFETY: just allocated with that many bytes. Windows leaves garbage; a fixed one finds what relies on zeros.
+        // SAFETY: just allocated with that many bytes. Windows leaves garbage; a fixed one finds what relies
+        // on zeros.
         unsafe { block.as_ptr().write_bytes(0xA5, layout.size()) };
         self.blocks.borrow_mut().insert(block.as_ptr().expose_provenance(), (pool, layout));
         Some(block)
@@ -291,8 +304,11 @@ impl Platform for Solo {
         let known = self.blocks.borrow_mut().remove(&block.as_ptr().addr());
         let Some((from, layout)) = known else { panic!("a block that was not allocated is released") };
         assert!(from == pool && layout.size() == bytes.max(1), "a block is released as something else");
-        // SAFETY: allocated with this layout, and not used afterwards by the contract of this function.
-        unsafe { dealloc(block.as_ptr(), layout) }
+        let mut released = self.released.borrow_mut();
+        released.push_back(Owned { at: block, layout });
+        if released.len() > RELEASED_KEPT {
+            released.pop_front();
+        }
     }
 
     fn data(&self, bytes: usize, align: usize) -> NonNull<u8> {
@@ -338,7 +354,8 @@ impl Platform for Solo {
             self.fault(routine);
         }
         let code = core::ptr::with_exposed_provenance::<()>(routine.0);
-        // SAFETY: the caller promises that this is the address of code with the contract of a callback routine.
+        // SAFETY: the caller promises that this is the address of code with the contract of a callback
+        // routine.
         let code = unsafe { core::mem::transmute::<*const (), CallbackRoutine>(code) };
         // SAFETY: as above, with the arguments the routine is entitled to.
         unsafe { code(context, argument1, argument2) }

@@ -1,8 +1,8 @@
 //! Kernel routines that have an address and a name but no machine code.
 //!
-//! Type procedures and the kernel's own listeners are addresses inside `ntoskrnl.exe` on Windows, and so they are here:
-//! each routine of the table owns 16 bytes of [`Platform::text`](crate::Platform::text). Nothing is executed there. The
-//! executive recognizes its own addresses, and a debugger can name them.
+//! Type procedures and the kernel's own listeners are addresses inside `ntoskrnl.exe` on Windows, and so they
+//! are here: each routine of the table owns 16 bytes of [`Platform::text`](crate::Platform::text). Nothing is
+//! executed there. The executive recognizes its own addresses, and a debugger can name them.
 
 use crate::executive::Executive;
 use crate::platform::{Platform, Routine};

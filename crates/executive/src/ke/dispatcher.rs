@@ -1,8 +1,10 @@
-//! Dispatcher objects: what is signaled, what a satisfied wait does to it, and how waiters are found and woken.
+//! Dispatcher objects: what is signaled, what a satisfied wait does to it, and how waiters are found and
+//! woken.
 //!
-//! The wait blocks are NT's (`KWAIT_BLOCK` on `DISPATCHER_HEADER.WaitListHead`, `KTHREAD.WaitBlockList`). Since Windows 8 the
-//! number of blocks is a member of `KTHREAD` that this crate does not model; blocks of one wait are linked through `SparePtr` instead.
-//! `KTHREAD.WaitBlockList` is non-null exactly while a wait is pending.
+//! The wait blocks are NT's (`KWAIT_BLOCK` on `DISPATCHER_HEADER.WaitListHead`, `KTHREAD.WaitBlockList`).
+//! Since Windows 8 the number of blocks is a member of `KTHREAD` that this crate does not model; blocks of
+//! one wait are linked through `SparePtr` instead. `KTHREAD.WaitBlockList` is non-null exactly while a wait
+//! is pending.
 
 use core::ptr::null_mut;
 
@@ -25,7 +27,8 @@ fn as_mutant(header: Live<DISPATCHER_HEADER>) -> Option<Live<KMUTANT>> {
     if field!(header, DISPATCHER_HEADER, Type).get() != dispatcher::MUTANT {
         return None;
     }
-    // SAFETY: the header says that it is the head of a mutant, and a dispatcher object is live while it is waited for.
+    // SAFETY: the header says that it is the head of a mutant, and a dispatcher object is live while it is
+    // waited for.
     Some(unsafe { Live::new(header.ptr().cast()) })
 }
 
@@ -111,7 +114,8 @@ impl<P: Platform> Executive<P> {
 
     /// Wakes every waiter that the state of the object now satisfies. The dispatcher lock is held.
     ///
-    /// A waiter is satisfied here and now: what becomes of the object afterwards does not concern it any more.
+    /// A waiter is satisfied here and now: what becomes of the object afterwards does not concern it any
+    /// more.
     pub(super) fn ke_wait_test(&self, header: Live<DISPATCHER_HEADER>) {
         let head = field!(header, DISPATCHER_HEADER, WaitListHead);
         let mut node = head;

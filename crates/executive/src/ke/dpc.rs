@@ -1,4 +1,5 @@
-//! Deferred procedure calls: one queue per processor, run when its IRQL is about to fall below `DISPATCH_LEVEL`.
+//! Deferred procedure calls: one queue per processor, run when its IRQL is about to fall below
+//! `DISPATCH_LEVEL`.
 //!
 //! The queue follows `KDPC_DATA` (a singly linked list since Windows 8). There are no threaded DPCs and no
 //! interrupts between processors: a DPC for another processor waits until that one lowers its IRQL.
@@ -88,11 +89,13 @@ impl<P: Platform> Executive<P> {
         field!(unsafe { Live::new(dpc) }, KDPC, Number).set(TARGETED + u16::from(processor));
     }
 
-    /// Queues a DPC; returns FALSE where it is queued already. Below `DISPATCH_LEVEL` it runs before this returns.
+    /// Queues a DPC; returns FALSE where it is queued already. Below `DISPATCH_LEVEL` it runs before this
+    /// returns.
     ///
     /// # Safety
     ///
-    /// `dpc` is an initialized DPC that lives while queued; its routine is code with the contract of a DPC routine.
+    /// `dpc` is an initialized DPC that lives while queued; its routine is code with the contract of a DPC
+    /// routine.
     pub unsafe fn KeInsertQueueDpc(
         &self,
         dpc: *mut KDPC,
@@ -238,7 +241,8 @@ impl<P: Platform> Executive<P> {
             active.set(active.get() - 1);
             let irql = self.platform().irql();
             if irql != Irql::DISPATCH {
-                // Parameter 1: current << 16 | expected << 8 | 2 for a callout; 2: the routine (Microsoft's bug check reference).
+                // Parameter 1: current << 16 | expected << 8 | 2 for a callout; 2: the routine (Microsoft's
+                // bug check reference).
                 self.ke_bugcheck(
                     BugCheck::IRQL_UNEXPECTED_VALUE,
                     [u64::from(irql.0) << 16 | u64::from(Irql::DISPATCH.0) << 8 | 2, routine.0 as u64, 0, 0],

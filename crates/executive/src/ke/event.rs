@@ -30,7 +30,8 @@ impl<P: Platform> Executive<P> {
 
     /// Signals an event and returns its old state. Every waiter that can be satisfied at this moment is.
     ///
-    /// `increment` is a priority boost and `wait` announces a wait to come; neither changes anything here, because the platform schedules.
+    /// `increment` is a priority boost and `wait` announces a wait to come; neither changes anything here,
+    /// because the platform schedules.
     ///
     /// # Safety
     ///

@@ -24,7 +24,8 @@ impl<P: Platform> Executive<P> {
         self.bugcheck(Bugcheck { code, parameters, reason: reason.into() })
     }
 
-    /// Ends the world as `__fastfail(3)` does: bugcheck 0x139 `KERNEL_SECURITY_CHECK_FAILURE` with parameter 1 = 3.
+    /// Ends the world as `__fastfail(3)` does: bugcheck 0x139 `KERNEL_SECURITY_CHECK_FAILURE` with parameter
+    /// 1 = 3.
     pub(crate) fn ke_fastfail_list(&self, corrupt: Corrupt, list: &'static str) -> ! {
         self.ke_bugcheck(
             BugCheck::KERNEL_SECURITY_CHECK_FAILURE,
@@ -44,7 +45,8 @@ impl<P: Platform> Executive<P> {
     /// Ends the world for a null pointer that NT would have followed.
     ///
     /// Below `DISPATCH_LEVEL` an access violation in the kernel that nobody handles ends in 0x7E
-    /// `SYSTEM_THREAD_EXCEPTION_NOT_HANDLED` (system threads, where drivers are loaded), from `DISPATCH_LEVEL` up in 0xA.
+    /// `SYSTEM_THREAD_EXCEPTION_NOT_HANDLED` (system threads, where drivers are loaded), from
+    /// `DISPATCH_LEVEL` up in 0xA.
     pub(crate) fn ke_access_violation(&self, address: u64, reason: &'static str) -> ! {
         let irql = self.platform().irql();
         if irql >= Irql::DISPATCH {

@@ -1,8 +1,8 @@
 //! Interrupt request levels: raising, lowering, and what becomes possible on the way down.
 //!
-//! NT delivers a software interrupt when CR8 falls below a level with work pending. The executive looks at the same
-//! places: DPCs run before a processor goes below `DISPATCH_LEVEL`, deferred deletions when a thread is back at
-//! `PASSIVE_LEVEL` outside critical and guarded regions.
+//! NT delivers a software interrupt when CR8 falls below a level with work pending. The executive looks at
+//! the same places: DPCs run before a processor goes below `DISPATCH_LEVEL`, deferred deletions when a thread
+//! is back at `PASSIVE_LEVEL` outside critical and guarded regions.
 
 use nt::{BugCheck, Irql};
 
@@ -17,8 +17,8 @@ impl<P: Platform> Executive<P> {
 
     /// Raises the IRQL and returns the old one.
     ///
-    /// Raising to a lower level ends in bugcheck 0x9 `IRQL_NOT_GREATER_OR_EQUAL`, as checked HALs have it; a free x64 build would
-    /// just write CR8.
+    /// Raising to a lower level ends in bugcheck 0x9 `IRQL_NOT_GREATER_OR_EQUAL`, as checked HALs have it; a
+    /// free x64 build would just write CR8.
     pub fn KeRaiseIrql(&self, new: Irql) -> Irql {
         let old = self.platform().irql();
         if new < old {
@@ -44,7 +44,8 @@ impl<P: Platform> Executive<P> {
             );
         }
         if new < Irql::DISPATCH {
-            // Another processor may queue one more while this one runs the last, so look again after going down.
+            // Another processor may queue one more while this one runs the last, so look again after going
+            // down.
             while self.ke_dpc_pending() {
                 if self.platform().irql() != Irql::DISPATCH {
                     self.ke_outside(|| self.platform().set_irql(Irql::DISPATCH));
@@ -60,7 +61,8 @@ impl<P: Platform> Executive<P> {
 
     /// Runs what waits for a thread at `PASSIVE_LEVEL` that holds nothing: deferred deletions.
     ///
-    /// Kernel code that holds a push lock is in a critical or guarded region, so a deletion never meets a lock of its own thread.
+    /// Kernel code that holds a push lock is in a critical or guarded region, so a deletion never meets a
+    /// lock of its own thread.
     pub(crate) fn ke_passive_point(&self) {
         if self.platform().irql() == Irql::PASSIVE && !self.KeAreApcsDisabled() {
             self.ob_drain_deferred();

@@ -1,5 +1,5 @@
-//! Circular doubly linked lists, with the integrity checks of NT's inlined list routines (`wdm.h`, `RtlCheckListEntry`
-//! family): both neighbors must point back before a link is changed.
+//! Circular doubly linked lists, with the integrity checks of NT's inlined list routines (`wdm.h`,
+//! `RtlCheckListEntry` family): both neighbors must point back before a link is changed.
 
 use nt::LIST_ENTRY;
 
@@ -17,13 +17,19 @@ fn follow(link: *mut LIST_ENTRY, from: Live<LIST_ENTRY>) -> Result<Live<LIST_ENT
     if link.is_null() || !link.is_aligned() {
         return Err(Corrupt { at: from.addr() });
     }
-    // SAFETY: lists link live nodes only; that is the invariant whose violation NT detects by its consequences, as here.
+    // SAFETY: lists link live nodes only; that is the invariant whose violation NT detects by its
+    // consequences, as here.
     Ok(unsafe { Live::new(link) })
 }
 
 /// Makes `head` an empty list.
 pub(crate) fn initialize(head: Live<LIST_ENTRY>) {
     head.set(LIST_ENTRY { Flink: head.ptr(), Blink: head.ptr() });
+}
+
+/// Tells whether `head` has no nodes. Atomic, because `ExNotifyCallback` looks without the lock.
+pub(crate) fn is_empty(head: Live<LIST_ENTRY>) -> bool {
+    field!(head, LIST_ENTRY, Flink).atomic_ptr().load(core::sync::atomic::Ordering::Acquire) == head.ptr()
 }
 
 /// Returns the node after `node`, or `None` where that is `head`.

@@ -1,8 +1,8 @@
 //! Kernel: IRQL, spin locks, dispatcher objects, DPCs, timers, threads.
 //!
-//! Models the layer of `ntoskrnl` with the prefix `Ke`. Deliberately different: there is no scheduler and there are no
-//! APCs (both belong to the platform), timed waits use the platform's clock rather than `KTHREAD.Timer`, and the
-//! timer table is one ordered queue.
+//! Models the layer of `ntoskrnl` with the prefix `Ke`. Deliberately different: there is no scheduler and
+//! there are no APCs (both belong to the platform), timed waits use the platform's clock rather than
+//! `KTHREAD.Timer`, and the timer table is one ordered queue.
 
 pub(crate) mod dispatcher;
 mod dpc;

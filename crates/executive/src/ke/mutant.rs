@@ -1,6 +1,7 @@
 //! Mutants, and mutexes, which are mutants that disable kernel APCs for their owner.
 //!
-//! NT links the mutants a thread owns at `KTHREAD.MutantListHead`; here they are on one list, told apart by `OwnerThread`.
+//! NT links the mutants a thread owns at `KTHREAD.MutantListHead`; here they are on one list, told apart by
+//! `OwnerThread`.
 
 use core::ptr::null_mut;
 
@@ -87,8 +88,8 @@ impl<P: Platform> Executive<P> {
         disable.set(disable.get() + i16::from(field!(mutant, KMUTANT, ApcDisable).get()));
     }
 
-    /// Releases a mutant once and returns its old state; the last release makes it free. Where the current thread does not own it, NT raises
-    /// `STATUS_MUTANT_NOT_OWNED`, which nobody handles here: bugcheck 0x1E.
+    /// Releases a mutant once and returns its old state; the last release makes it free. Where the current
+    /// thread does not own it, NT raises `STATUS_MUTANT_NOT_OWNED`, which nobody handles here: bugcheck 0x1E.
     ///
     /// # Safety
     ///

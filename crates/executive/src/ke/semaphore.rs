@@ -23,8 +23,8 @@ impl<P: Platform> Executive<P> {
         field!(semaphore, KSEMAPHORE, Limit).set(limit);
     }
 
-    /// Adds to the count and returns the old one. Beyond the limit NT raises `STATUS_SEMAPHORE_LIMIT_EXCEEDED`, which nobody handles
-    /// here: bugcheck 0x1E.
+    /// Adds to the count and returns the old one. Beyond the limit NT raises
+    /// `STATUS_SEMAPHORE_LIMIT_EXCEEDED`, which nobody handles here: bugcheck 0x1E.
     ///
     /// # Safety
     ///

@@ -1,4 +1,5 @@
-//! Threads as far as waiting and APC accounting need them. Creating, switching and ending them is the platform's.
+//! Threads as far as waiting and APC accounting need them. Creating, switching and ending them is the
+//! platform's.
 
 use nt::{DISPATCHER_HEADER, EPROCESS, KTHREAD, KernelMode};
 
@@ -39,8 +40,8 @@ fn add(counter: Live<i16>, by: i16) -> i16 {
 impl<P: Platform> Executive<P> {
     /// Returns the current thread.
     pub(crate) fn current_thread(&self) -> Live<KTHREAD> {
-        // SAFETY: the platform keeps the `KTHREAD` of the current thread while it runs, and this value does not outlive the call
-        // into the executive that the thread makes.
+        // SAFETY: the platform keeps the `KTHREAD` of the current thread while it runs, and this value does
+        // not outlive the call into the executive that the thread makes.
         unsafe { Live::new(self.platform().current_thread().as_ptr()) }
     }
 
@@ -78,7 +79,8 @@ impl<P: Platform> Executive<P> {
             || field!(thread, KTHREAD, SpecialApcDisable).get() != 0
     }
 
-    /// Tells whether the current thread receives no APC at all: in a guarded region, or at `APC_LEVEL` or above.
+    /// Tells whether the current thread receives no APC at all: in a guarded region, or at `APC_LEVEL` or
+    /// above.
     pub fn KeAreAllApcsDisabled(&self) -> bool {
         field!(self.current_thread(), KTHREAD, SpecialApcDisable).get() != 0
             || self.platform().irql() >= nt::Irql::APC
@@ -86,7 +88,8 @@ impl<P: Platform> Executive<P> {
 
     /// Signals that `thread` has ended: its waiters wake, mutants it owns are abandoned.
     ///
-    /// A mutex (a mutant that disables APCs) still owned ends in bugcheck 0x4000008A `THREAD_TERMINATE_HELD_MUTEX`.
+    /// A mutex (a mutant that disables APCs) still owned ends in bugcheck 0x4000008A
+    /// `THREAD_TERMINATE_HELD_MUTEX`.
     ///
     /// # Safety
     ///

@@ -1,8 +1,9 @@
 //! Timers and time.
 //!
-//! NT hashes timers into a table per processor; here they are one queue in the order they are due, equal ones in the order they were set.
-//! Nothing ticks by itself: the platform calls [`Executive::expire_timers`] when [`Executive::next_deadline`] has come, and so does every
-//! thread that waits. `KTIMER.Dpc` is the plain address; since Windows 7 NT stores it encoded.
+//! NT hashes timers into a table per processor; here they are one queue in the order they are due, equal ones
+//! in the order they were set. Nothing ticks by itself: the platform calls [`Executive::expire_timers`] when
+//! [`Executive::next_deadline`] has come, and so does every thread that waits. `KTIMER.Dpc` is the plain
+//! address; since Windows 7 NT stores it encoded.
 
 use core::ptr::null_mut;
 
@@ -58,12 +59,13 @@ impl<P: Platform> Executive<P> {
         field!(timer, KTIMER, Period).set(0);
     }
 
-    /// Sets a timer, again if it is set already; returns whether it was. `period` is in milliseconds, 0 for once.
+    /// Sets a timer, again if it is set already; returns whether it was. `period` is in milliseconds, 0 for
+    /// once.
     ///
     /// # Safety
     ///
-    /// `timer` is an initialized timer that lives while set; `dpc` is null or an initialized DPC with the contract of
-    /// [`Executive::KeInsertQueueDpc`].
+    /// `timer` is an initialized timer that lives while set; `dpc` is null or an initialized DPC with the
+    /// contract of [`Executive::KeInsertQueueDpc`].
     ///
     /// # IRQL
     ///

@@ -1,6 +1,7 @@
 //! Waiting.
 //!
-//! Alertable waits are never alerted: there are no APCs, and nobody calls `KeAlertThread`. The flag is accepted for what it is.
+//! Alertable waits are never alerted: there are no APCs, and nobody calls `KeAlertThread`. The flag is
+//! accepted for what it is.
 
 use alloc::vec::Vec;
 use core::ffi::c_void;
@@ -31,11 +32,13 @@ enum Limit {
 impl<P: Platform> Executive<P> {
     /// Waits until `object` is signaled.
     ///
-    /// Returns `STATUS_SUCCESS`, `STATUS_TIMEOUT`, or `STATUS_ABANDONED_WAIT_0` for a mutant whose owner ended.
+    /// Returns `STATUS_SUCCESS`, `STATUS_TIMEOUT`, or `STATUS_ABANDONED_WAIT_0` for a mutant whose owner
+    /// ended.
     ///
     /// # Safety
     ///
-    /// `object` is a dispatcher object that lives while anybody waits for it; `timeout` is null or leads to a time.
+    /// `object` is a dispatcher object that lives while anybody waits for it; `timeout` is null or leads to a
+    /// time.
     ///
     /// # IRQL
     ///
@@ -52,18 +55,22 @@ impl<P: Platform> Executive<P> {
         // SAFETY: null, or a time by the caller's promise.
         let timeout = unsafe { timeout.as_ref() }.copied();
         let block = field!(self.current_thread(), KTHREAD, WaitBlock).element(0).ptr();
-        // SAFETY: the object is the caller's promise; the built-in block belongs to the current thread, which has no other wait.
+        // SAFETY: the object is the caller's promise; the built-in block belongs to the current thread, which
+        // has no other wait.
         unsafe { self.ke_wait(&[object], WaitAny, timeout, block) }
     }
 
-    /// Waits until any or all of the objects are signaled. With `WaitAny` the status is the index of the one that was.
+    /// Waits until any or all of the objects are signaled. With `WaitAny` the status is the index of the one
+    /// that was.
     ///
-    /// More objects than 64, or than 3 without `wait_block_array`, end in bugcheck 0xC `MAXIMUM_WAIT_OBJECTS_EXCEEDED`.
+    /// More objects than 64, or than 3 without `wait_block_array`, end in bugcheck 0xC
+    /// `MAXIMUM_WAIT_OBJECTS_EXCEEDED`.
     ///
     /// # Safety
     ///
-    /// `objects` leads to `count` dispatcher objects that live while anybody waits for them; `wait_block_array` is null or leads to as
-    /// many wait blocks, which stay during the call; `timeout` is null or leads to a time.
+    /// `objects` leads to `count` dispatcher objects that live while anybody waits for them;
+    /// `wait_block_array` is null or leads to as many wait blocks, which stay during the call; `timeout` is
+    /// null or leads to a time.
     ///
     /// # IRQL
     ///
@@ -91,7 +98,8 @@ impl<P: Platform> Executive<P> {
         }
         // SAFETY: null, or a time by the caller's promise.
         let timeout = unsafe { timeout.as_ref() }.copied();
-        // SAFETY: `count` pointers by the caller's promise. Copied, so that no reference is held while the thread waits.
+        // SAFETY: `count` pointers by the caller's promise. Copied, so that no reference is held while the
+        // thread waits.
         let objects: Vec<*mut c_void> =
             unsafe { core::slice::from_raw_parts(objects, count as usize) }.to_vec();
         let blocks = if wait_block_array.is_null() {
@@ -142,8 +150,8 @@ impl<P: Platform> Executive<P> {
 
     /// Ends the world where NT would: a wait that may block, at `DISPATCH_LEVEL` or above.
     ///
-    /// Inside a DPC that is 0xB8 `ATTEMPTED_SWITCH_FROM_DPC`, elsewhere 0xA `IRQL_NOT_LESS_OR_EQUAL` (Microsoft's bug check
-    /// reference for both; the second is what crashes with this cause show).
+    /// Inside a DPC that is 0xB8 `ATTEMPTED_SWITCH_FROM_DPC`, elsewhere 0xA `IRQL_NOT_LESS_OR_EQUAL`
+    /// (Microsoft's bug check reference for both; the second is what crashes with this cause show).
     fn ke_check_wait_irql(&self, object: *mut c_void) {
         let irql = self.platform().irql();
         if irql < Irql::DISPATCH {
@@ -164,7 +172,8 @@ impl<P: Platform> Executive<P> {
         );
     }
 
-    /// Parks the current thread until somebody wakes it, `deadline`, or the next timer, and lets timers expire.
+    /// Parks the current thread until somebody wakes it, `deadline`, or the next timer, and lets timers
+    /// expire.
     fn ke_park(&self, deadline: Option<i64>) {
         let until = [deadline, self.next_deadline()].into_iter().flatten().min();
         self.ke_outside(|| self.platform().park(until));
@@ -175,7 +184,8 @@ impl<P: Platform> Executive<P> {
     ///
     /// # Safety
     ///
-    /// The objects are live dispatcher objects, and `blocks` leads to as many wait blocks that nobody else uses.
+    /// The objects are live dispatcher objects, and `blocks` leads to as many wait blocks that nobody else
+    /// uses.
     unsafe fn ke_wait(
         &self,
         objects: &[*mut c_void],

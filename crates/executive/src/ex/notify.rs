@@ -1,0 +1,206 @@
+//! `ExNotifyCallback` and `ExNotifyWithProcessing`.
+//!
+//! There are two modes, chosen once by the caller's IRQL. At `DISPATCH_LEVEL` the object's lock is held
+//! across all calls and neither `Busy` nor `UnregisterWaiting` matters. Below, the lock is dropped around
+//! each call and `Busy` keeps the registration in place; the next link is read after the call, so what a
+//! routine appends is called by the same notify.
+
+use core::ffi::c_void;
+
+use nt::{CALLBACK_OBJECT, CALLBACK_REGISTRATION, Irql, LIST_ENTRY};
+use record::{Mode, What};
+
+use super::registration::LIST;
+use crate::executive::Executive;
+use crate::ke::list;
+use crate::platform::{Platform, Routine};
+use crate::raw::{Live, field};
+
+/// A hook of the kernel around each call: context of the registration, the two arguments, the two extra ones.
+pub type Hook<P> = fn(&Executive<P>, [*mut c_void; 5]);
+
+/// The hooks of one notify. On Windows the structure holds code addresses; only the kernel's own routines are
+/// ever passed, so here they are the executive's own functions.
+pub struct Processing<P: Platform> {
+    /// Called before each routine.
+    pub pre: Option<Hook<P>>,
+    /// Called after each routine.
+    pub post: Option<Hook<P>>,
+    /// Fourth argument of both.
+    pub extra1: *mut c_void,
+    /// Fifth argument of both.
+    pub extra2: *mut c_void,
+}
+
+impl<P: Platform> Executive<P> {
+    /// Calls every registered routine in the order of registration, in the current thread and at the current
+    /// IRQL.
+    ///
+    /// # Safety
+    ///
+    /// `callback_object` is null (nothing happens) or a callback object that the caller or a registration
+    /// keeps alive; its routines are entitled to the arguments.
+    ///
+    /// # IRQL
+    ///
+    /// At most `DISPATCH_LEVEL`.
+    pub unsafe fn ExNotifyCallback(
+        &self,
+        callback_object: *mut CALLBACK_OBJECT,
+        argument1: *mut c_void,
+        argument2: *mut c_void,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe { self.ExNotifyWithProcessing(callback_object, argument1, argument2, None) }
+    }
+
+    /// As [`Executive::ExNotifyCallback`], with hooks around each call, in the same lock state as the call.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Executive::ExNotifyCallback`].
+    ///
+    /// # IRQL
+    ///
+    /// At most `DISPATCH_LEVEL`.
+    pub unsafe fn ExNotifyWithProcessing(
+        &self,
+        callback_object: *mut CALLBACK_OBJECT,
+        argument1: *mut c_void,
+        argument2: *mut c_void,
+        processing: Option<&Processing<P>>,
+    ) {
+        self.ex_irql_contract("ExNotifyCallback", Irql::DISPATCH);
+        if callback_object.is_null() {
+            return;
+        }
+        // SAFETY: a callback object by the caller's promise.
+        let object = unsafe { Live::new(callback_object) };
+        let head = field!(object, CALLBACK_OBJECT, RegisteredCallbacks);
+        let tell_begin = |held| {
+            self.tell(|| What::NotifyBegin {
+                object: callback_object.addr() as u64,
+                argument1: argument1.addr() as u64,
+                argument2: argument2.addr() as u64,
+                mode: if held { Mode::Held } else { Mode::Dropped },
+            });
+        };
+        let tell_end =
+            |delivered| self.tell(|| What::NotifyEnd { object: callback_object.addr() as u64, delivered });
+        let holds = self.profile().notify_dispatch_mode.value == nt::profile::NotifyDispatchMode::Held;
+        // Looked at without the lock: whoever registers at this moment is late.
+        if list::is_empty(head) {
+            tell_begin(holds && self.platform().irql() == Irql::DISPATCH);
+            tell_end(0);
+            return;
+        }
+        let lock = field!(object, CALLBACK_OBJECT, Lock);
+        // Above `DISPATCH_LEVEL` NT would lower CR8 here; this ends the world.
+        let mut old = self.ke_acquire(lock);
+        let held = holds && old == Irql::DISPATCH;
+        tell_begin(held);
+
+        let mut delivered = 0;
+        let mut node = head;
+        while let Some(next) = self.ke_checked(list::next(head, node), LIST) {
+            node = next;
+            // SAFETY: only registrations are on this list, the link is their first field, and one that is on
+            // it is live.
+            let registration = unsafe { Live::<CALLBACK_REGISTRATION>::new(node.ptr().cast()) };
+            let call = || {
+                // SAFETY: the caller's promise for the routines of this object.
+                unsafe { self.ex_deliver(callback_object, registration, argument1, argument2, processing) };
+            };
+            if held {
+                call();
+                delivered += 1;
+                continue;
+            }
+            let waiting = field!(registration, CALLBACK_REGISTRATION, UnregisterWaiting);
+            if waiting.get() != 0 {
+                continue;
+            }
+            let busy = field!(registration, CALLBACK_REGISTRATION, Busy);
+            busy.set(busy.get().wrapping_add(1));
+            self.ke_release(lock, old);
+            call();
+            delivered += 1;
+            old = self.ke_acquire(lock);
+            busy.set(busy.get().wrapping_sub(1));
+            if waiting.get() != 0 && busy.get() == 0 {
+                // SAFETY: the event lies in the globals.
+                unsafe { self.KeSetEvent(self.ExpCallbackEvent(), 0, false) };
+            }
+        }
+        self.ke_release(lock, old);
+        tell_end(delivered);
+    }
+
+    /// Calls one routine, between its hooks and events.
+    ///
+    /// # Safety
+    ///
+    /// The registration stays during the call, and its routine is entitled to the arguments.
+    unsafe fn ex_deliver(
+        &self,
+        object: *mut CALLBACK_OBJECT,
+        registration: Live<CALLBACK_REGISTRATION>,
+        argument1: *mut c_void,
+        argument2: *mut c_void,
+        processing: Option<&Processing<P>>,
+    ) {
+        let routine = Routine(field!(registration, CALLBACK_REGISTRATION, CallbackFunction).get().addr());
+        let context = field!(registration, CALLBACK_REGISTRATION, CallbackContext).get();
+        self.tell(|| What::DeliveryBegin {
+            object: object.addr() as u64,
+            registration: registration.addr() as u64,
+            routine: routine.0 as u64,
+            context: context.addr() as u64,
+        });
+        let hooked = |hook: fn(&Processing<P>) -> Option<Hook<P>>| {
+            if let Some(processing) = processing
+                && let Some(hook) = hook(processing)
+            {
+                hook(self, [context, argument1, argument2, processing.extra1, processing.extra2]);
+            }
+        };
+        hooked(|processing| processing.pre);
+        // SAFETY: the caller's promise.
+        unsafe { self.ex_call(routine, context, argument1, argument2) };
+        hooked(|processing| processing.post);
+        self.tell(|| What::DeliveryEnd {
+            registration: registration.addr() as u64,
+            routine: routine.0 as u64,
+            irql: self.platform().irql().0,
+        });
+    }
+
+    /// Calls a callback routine. The kernel's own have no code here: the call is recorded.
+    ///
+    /// # Safety
+    ///
+    /// `routine` is a kernel routine's address or code with the contract of a callback routine, entitled to
+    /// the arguments.
+    pub(super) unsafe fn ex_call(
+        &self,
+        routine: Routine,
+        context: *mut c_void,
+        argument1: *mut c_void,
+        argument2: *mut c_void,
+    ) {
+        if let Some(kernel) = self.kernel_routine_at(routine) {
+            self.tell(|| What::KernelListener {
+                routine: kernel.symbol().into(),
+                context: context.addr() as u64,
+                arguments: [argument1.addr() as u64, argument2.addr() as u64],
+            });
+            return;
+        }
+        self.ke_outside(|| {
+            // SAFETY: the caller's promise.
+            unsafe { self.platform().invoke(routine, context, argument1, argument2) };
+        });
+    }
+}
+
+const _: () = assert!(core::mem::offset_of!(LIST_ENTRY, Flink) == 0);

@@ -1,0 +1,17 @@
+//! The conformance statements as tests, on every version profile they concern.
+//!
+//! `statements.toml` holds the statements; a test is named after the number of the one it holds. The tests
+//! look at NT's structures in memory, byte offsets included, not at what the executive says about itself.
+#![cfg(target_arch = "x86_64")]
+
+mod create;
+mod enumerate;
+mod initialize;
+mod lifetime;
+mod memory;
+mod names;
+mod notify;
+mod race;
+mod register;
+mod statements;
+mod support;

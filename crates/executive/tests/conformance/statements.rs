@@ -1,0 +1,84 @@
+//! Every statement has a test that exists, or a reason.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct File {
+    statement: Vec<Statement>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Statement {
+    number: usize,
+    section: String,
+    profiles: Vec<String>,
+    given: String,
+    when: String,
+    then: String,
+    evidence: Vec<String>,
+    test: Option<String>,
+    reason: Option<String>,
+}
+
+/// Names of the functions behind `#[test]` in the sources of this test.
+fn tests_in_sources() -> BTreeSet<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(folder).expect("the sources are there") {
+        let path = entry.expect("a directory entry").path();
+        if path.extension().is_none_or(|extension| extension != "rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("a readable source");
+        let mut lines = text.lines().map(str::trim);
+        while let Some(line) = lines.next() {
+            if line != "#[test]" {
+                continue;
+            }
+            let function =
+                lines.find_map(|line| line.strip_prefix("fn ")).expect("a function behind `#[test]`");
+            let name = function.split('(').next().expect("a name");
+            assert!(names.insert(name.to_owned()), "two tests are called {name}");
+        }
+    }
+    names
+}
+
+#[test]
+fn every_statement_is_held() {
+    let file: File = toml::from_str(include_str!("statements.toml")).expect("statements.toml can be read");
+    let tests = tests_in_sources();
+    assert_eq!(file.statement.len(), 118);
+    let mut held = BTreeSet::new();
+    for (index, statement) in file.statement.iter().enumerate() {
+        let number = statement.number;
+        assert_eq!(number, index + 1, "statements are in order");
+        for text in [&statement.section, &statement.given, &statement.when, &statement.then] {
+            assert!(!text.trim().is_empty(), "statement {number} is incomplete");
+        }
+        assert!(
+            !statement.profiles.is_empty() && !statement.evidence.is_empty(),
+            "statement {number} is incomplete"
+        );
+        match (&statement.test, &statement.reason) {
+            (Some(test), None) => {
+                assert!(test.starts_with(&format!("c{number:03}_")), "statement {number} names {test}");
+                assert!(tests.contains(test), "statement {number} names a test that does not exist: {test}");
+                held.insert(test.clone());
+            }
+            (None, Some(reason)) => assert!(reason.len() > 20, "statement {number} gives no real reason"),
+            _ => panic!("statement {number} needs a test or a reason, and not both"),
+        }
+    }
+    let numbered = |name: &&String| {
+        let mut characters = name.chars();
+        characters.next() == Some('c') && characters.next().is_some_and(|digit| digit.is_ascii_digit())
+    };
+    let strays: Vec<_> = tests.iter().filter(numbered).filter(|name| !held.contains(*name)).collect();
+    assert!(strays.is_empty(), "tests that no statement names: {strays:?}");
+}
