@@ -59,6 +59,28 @@ impl Channel {
         self.sent.get()
     }
 
+    /// Sends bytes that are no reply.
+    #[cfg(test)]
+    pub(crate) fn babble(&self, bytes: &[u8]) {
+        let _ = (&self.stream).write_all(bytes);
+    }
+
+    /// Overwrites everything shared that a dying or hostile process could.
+    #[cfg(test)]
+    pub(crate) fn scribble(&self, byte: u8) {
+        let word = u64::from_ne_bytes([byte; 8]);
+        let places = [self.shared.ring(), self.shared.last_words()].into_iter().flatten();
+        places
+            .chain([self.shared.head()])
+            .for_each(|place| place.store(word, std::sync::atomic::Ordering::Relaxed));
+    }
+
+    /// Closes the socket in both directions.
+    #[cfg(test)]
+    pub(crate) fn hang_up(&self) {
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+    }
+
     /// Sends an event, waiting for the parent where the ring is full. One event too many ends the process.
     pub(crate) fn emit(&self, event: &Event) {
         if self.sent.get() >= self.limit {

@@ -29,6 +29,16 @@ pub(crate) enum Exercise {
     Run(Vec<u8>),
     /// Wait for something that nobody will ever do.
     Wait,
+    /// Send these bytes instead of a reply.
+    Babble(Vec<u8>),
+    /// Answer another question.
+    Confuse,
+    /// Overwrite the ring and last words with this byte, then answer.
+    Scribble(u8),
+    /// Stop, deaf to every question.
+    Stop,
+    /// Close the socket and go on.
+    HangUp,
     /// Let two threads take turns, noting who runs.
     TakeTurns,
 }
@@ -51,6 +61,16 @@ pub(crate) fn run(exercise: Exercise, world: &'static World) -> Reply {
         Exercise::Exit(code) => sys::exit_now(code),
         Exercise::Run(code) => world.perform(move |world| execute(world, &code)),
         Exercise::Wait => world.perform(|world| world.park(None)),
+        Exercise::Babble(bytes) => world.channel.babble(&bytes),
+        Exercise::Confuse => return Reply::Unloaded(record::UnloadOutcome::Kept),
+        Exercise::Scribble(byte) => world.channel.scribble(byte),
+        Exercise::Stop => drop(sys::signal_process(std::process::id(), libc::SIGSTOP)),
+        Exercise::HangUp => {
+            world.channel.hang_up();
+            loop {
+                std::hint::spin_loop();
+            }
+        }
         Exercise::TakeTurns => take_turns(world),
     }
     Reply::Done

@@ -129,7 +129,7 @@ impl Machine {
         MachineError::Ended
     }
 
-    fn done(&mut self, command: &Command) -> Result<(), MachineError> {
+    pub(super) fn done(&mut self, command: &Command) -> Result<(), MachineError> {
         match self.ask(command)? {
             Reply::Done => Ok(()),
             _ => Err(self.confused()),

@@ -129,6 +129,66 @@ fn prints_of_the_host_do_not_disturb_the_protocol() {
 }
 
 #[test]
+fn a_process_that_babbles_is_ended_and_its_run_is_tainted() {
+    for bytes in [vec![0xFF; 64], vec![1, 0, 0, 0, 0xEE], vec![0; 16], b"Refused\n".to_vec()] {
+        let mut machine = boot(Config::default());
+        ask(&mut machine, Exercise::Emit { count: 3, bytes: 1 }).unwrap();
+        ask(&mut machine, Exercise::Babble(bytes)).unwrap_err();
+        let pid = machine.process_id();
+        let outcome = machine.finish();
+        assert!(matches!(outcome.ending, Ending::Died { .. }), "{:?}", outcome.ending);
+        assert_eq!(outcome.tainted.len(), 1);
+        assert_eq!(notes(&outcome.events), 3);
+        assert!(is_gone(pid));
+    }
+}
+
+#[test]
+fn an_answer_to_another_question_ends_the_machine() {
+    let mut machine = boot(Config::default());
+    let error = machine.done(&Command::Exercise(Exercise::Confuse)).unwrap_err();
+    assert!(matches!(error, MachineError::Ended));
+    let outcome = machine.finish();
+    assert!(outcome.tainted[0].contains("another question"), "{:?}", outcome.tainted);
+}
+
+#[test]
+fn a_process_that_scribbles_over_shared_memory_cannot_fool_or_crash_its_parent() {
+    for byte in [0x00, 0x01, 0x7F, 0xFF] {
+        let mut machine = boot(Config::default());
+        ask(&mut machine, Exercise::Emit { count: 7, bytes: 5 }).unwrap();
+        ask(&mut machine, Exercise::Scribble(byte)).unwrap();
+        let outcome = machine.finish();
+        assert_eq!(notes(&outcome.events), 7, "what had been read stays");
+        assert!(!outcome.tainted.is_empty(), "{byte:#x}: {:?}", outcome.ending);
+    }
+}
+
+#[test]
+fn a_stopped_process_is_killed_after_the_limit() {
+    let mut machine = boot(Config { timeout: Duration::from_millis(100), ..Config::default() });
+    let started = Instant::now();
+    // The stop may take effect right after the answer.
+    let _ = ask(&mut machine, Exercise::Stop);
+    let _ = ask(&mut machine, Exercise::Emit { count: 1, bytes: 1 });
+    assert!(machine.has_ended());
+    assert!(started.elapsed() < Duration::from_secs(3));
+    let Ending::Hang(hang) = machine.finish().ending else { panic!("no hang") };
+    assert!(hang.details[0].contains("did not say"), "{:?}", hang.details);
+}
+
+#[test]
+fn a_process_that_hangs_up_and_lives_on_is_killed() {
+    let mut machine = boot(Config::default());
+    let pid = machine.process_id();
+    let started = Instant::now();
+    ask(&mut machine, Exercise::HangUp).unwrap_err();
+    assert!(started.elapsed() < Duration::from_secs(3));
+    assert!(is_gone(pid));
+    assert!(matches!(machine.finish().ending, Ending::Died { .. }));
+}
+
+#[test]
 fn a_dropped_machine_leaves_no_process() {
     let machine = boot(Config::default());
     let pid = machine.process_id();
