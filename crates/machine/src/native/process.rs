@@ -222,13 +222,16 @@ impl Process {
             return;
         }
         let deadline = Instant::now() + GRACE;
+        let mut pause = Duration::from_micros(20);
         let mut own = None;
         while let Ok(status) = self.child.try_wait() {
             own = status;
             if own.is_some() || expired && self.last_words_missing() || Instant::now() > deadline {
                 break;
             }
-            std::thread::sleep(Duration::from_millis(1));
+            // An exit takes some tens of microseconds; there is nothing to poll that tells its end.
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(2));
         }
         if own.is_none() {
             // Both fail only where the process is gone already.
