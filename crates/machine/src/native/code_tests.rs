@@ -223,6 +223,14 @@ fn shared_user_data_answers() {
 }
 
 #[test]
+fn shared_user_data_can_be_read_into_a_vector_register() {
+    let mut code = b"\x48\xb8".to_vec();
+    code.extend((plan::KUSER_SHARED_DATA + 0x260).to_le_bytes());
+    code.extend(b"\xf3\x0f\x6f\x18\x66\x0f\x7e\xd8\xc3"); // movdqu xmm3, [rax]; movd eax, xmm3; ret
+    assert_eq!(value(&code), 26100);
+}
+
+#[test]
 fn an_endless_loop_in_driver_code_is_told_with_its_address() {
     let outcome = run(b"\x90\xeb\xfd"); // nop; jmp to it
     let Ending::Hang(hang) = outcome.ending else { panic!("{:?}", outcome.ending) };

@@ -9,7 +9,7 @@
 //! | `invlpg`, `wbinvd`, `invd`, `hlt` | nothing |
 //! | `int 29h` | bugcheck 0x139 with the code in `ecx`, as `__fastfail` asks |
 //! | `int 2Ch`, `int 2Dh` | failed assertion; debug service, of which nobody hears |
-//! | reads of `KUSER_SHARED_DATA` by `mov`, `movzx`, `movsx`, `cmp`, `test`, `add`, `sub`, `and`, `or`, `xor` | the page's contents |
+//! | reads of `KUSER_SHARED_DATA` by `mov`, `movzx`, `movsx`, `cmp`, `test`, `add`, `sub`, `and`, `or`, `xor`, and loads of XMM registers (not VEX) | the page's contents |
 //!
 //! Not trapped by the processor, so never seen here: `cpuid`, `rdtsc`, `pushfq`, `popfq`, `sgdt` and the like.
 
@@ -226,7 +226,10 @@ fn read_shared(context: &mut Context<'_>, decoded: &Instruction, address: u64) -
     let offset = address - plan::KUSER_SHARED_DATA;
     let size = decoded.memory_size().size();
     let value = processor::read_shared_data(offset, size);
-    let done = value.and_then(|value| shared_operation(context, decoded, value, size));
+    let done = value.and_then(|value| match vector_load(decoded) {
+        Some(register) => context.set_xmm(register, value),
+        None => shared_operation(context, decoded, u64::try_from(value).ok()?, size),
+    });
     if done.is_some() {
         return Emulated::Done;
     }
@@ -263,6 +266,26 @@ fn shared_operation(context: &mut Context<'_>, decoded: &Instruction, value: u64
         }
         _ => None,
     }
+}
+
+/// Returns the number of the XMM register that a plain legacy-encoded load fills.
+fn vector_load(decoded: &Instruction) -> Option<usize> {
+    let register = decoded.op0_register();
+    let loads = matches!(
+        decoded.mnemonic(),
+        Mnemonic::Movups
+            | Mnemonic::Movupd
+            | Mnemonic::Movdqu
+            | Mnemonic::Movaps
+            | Mnemonic::Movapd
+            | Mnemonic::Movdqa
+            | Mnemonic::Lddqu
+            | Mnemonic::Movd
+            | Mnemonic::Movq
+            | Mnemonic::Movss
+            | Mnemonic::Movsd
+    );
+    (loads && register.is_xmm() && register.number() < 16).then(|| register.number())
 }
 
 fn operand(context: &Context<'_>, decoded: &Instruction, index: u32) -> Option<u64> {

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use record::{Access, BugcheckRecord, Ending, Event, HangRecord, What};
+use record::{Access, BugcheckRecord, Ending, Event, HangRecord, Modules, What};
 
 use super::last_words::{Kind, LastWords};
 use super::process::{Process, died};
 
 /// Returns how a process that stopped without being told to ended, and the event that closes its stream.
-pub(crate) fn read(process: &Process, limit: Duration) -> (Ending, Option<Event>) {
+/// Addresses in the words are named by `modules`.
+pub(crate) fn read(process: &Process, modules: &Modules, limit: Duration) -> (Ending, Option<Event>) {
     let expired = process.stopped.is_some_and(|stopped| stopped.expired);
     let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
     let Some(words) = LastWords::read(process.shared.last_words()) else {
@@ -22,7 +23,7 @@ pub(crate) fn read(process: &Process, limit: Duration) -> (Ending, Option<Event>
         };
         return (ending, None);
     };
-    let details = || words.text.lines().map(str::to_owned).collect();
+    let details = || words.text.lines().map(|line| named(line, modules)).collect();
     let event = |what| {
         Some(Event {
             sequence: process.next_sequence(),
@@ -63,6 +64,17 @@ pub(crate) fn read(process: &Process, limit: Duration) -> (Ending, Option<Event>
         Kind::EventLimit => (Ending::EventLimit { limit: process.event_limit }, None),
         Kind::HostPanic => (died(process.stopped.and_then(|stopped| stopped.status)), None),
     }
+}
+
+/// Replaces hexadecimal driver addresses in `line` by their names.
+fn named(line: &str, modules: &Modules) -> String {
+    let word = |word: &str| {
+        let digits = word.strip_prefix("0x")?;
+        let address = u64::from_str_radix(digits, 16).ok()?;
+        modules.find(address).map(|_| format!("`{}`", modules.locate(address)))
+    };
+    let words: Vec<_> = line.split(' ').map(|text| word(text).unwrap_or_else(|| text.to_owned())).collect();
+    words.join(" ")
 }
 
 fn bugcheck(words: &LastWords) -> BugcheckRecord {

@@ -115,10 +115,10 @@ pub(crate) fn bugcheck(
     })
 }
 
-/// Ends because nothing can ever run again; `details` are lines.
-pub(crate) fn deadlock(details: &str) -> ! {
+/// Ends because nothing can ever run again; `at` is a driver address to blame, `details` are lines.
+pub(crate) fn deadlock(at: u64, details: &str) -> ! {
     finish(Kind::Deadlock, |pen| {
-        pen.at(NOW.caller.load(Ordering::Relaxed));
+        pen.at(at);
         pen.text(details.as_bytes());
     })
 }

@@ -184,6 +184,11 @@ impl Fiber {
         NOW.caller.store(0, Ordering::Relaxed);
     }
 
+    /// Returns where the driver called the export that the fiber waits in; 0 for nowhere.
+    pub(crate) fn caller(&self) -> u64 {
+        self.caller.get()
+    }
+
     /// Leaves the processor to the scheduler, whose context is `back`. Returns when the fiber is resumed.
     pub(crate) fn suspend(&self, back: &Cell<u64>) {
         self.slots.set(processor::slots());

@@ -43,9 +43,10 @@ impl Platform for World {
         // One processor at DISPATCH_LEVEL: whoever holds the lock cannot run until this thread stops.
         let thread = NOW.thread.load(Ordering::Relaxed);
         let lock = lock.addr();
-        fault::deadlock(&format!(
-            "thread {thread} spins at {irql} on the lock at {lock:#x}, which is held and can never be released"
-        ))
+        let text = format!(
+            "thread {thread} spins at {irql} on the lock at {lock:#x}, which nobody can ever release"
+        );
+        fault::deadlock(NOW.caller.load(Ordering::Relaxed), &text)
     }
 
     fn allocate(&self, pool: PoolKind, bytes: usize) -> Option<NonNull<u8>> {
@@ -124,7 +125,7 @@ impl Platform for World {
     }
 
     fn deadlock(&self, deadlock: Deadlock) -> ! {
-        fault::deadlock(&deadlock.reason)
+        fault::deadlock(NOW.caller.load(Ordering::Relaxed), &deadlock.reason)
     }
 }
 

@@ -83,7 +83,7 @@ impl Machine {
             None => {
                 let said = String::from_utf8_lossy(&process.output);
                 let said = said.trim();
-                let ending = ending::read(&process, BOOT_LIMIT).0;
+                let ending = ending::read(&process, &Modules::default(), BOOT_LIMIT).0;
                 Err(MachineError::Boot(format!("the kernel process did not boot: {ending:?} {said}")))
             }
         }
@@ -283,12 +283,12 @@ impl Machine {
             }
         }
         self.process.reap(false);
+        self.place_modules();
         let ending = ending.unwrap_or_else(|| {
-            let (ending, event) = ending::read(&self.process, self.config.timeout);
+            let (ending, event) = ending::read(&self.process, &self.modules, self.config.timeout);
             self.process.events.extend(event);
             ending
         });
-        self.place_modules();
         Outcome {
             ending,
             events: std::mem::take(&mut self.process.events),

@@ -153,8 +153,6 @@ fn fill_shared_data(profile: &Profile) {
         NtMajorVersion = profile.major,
         NtMinorVersion = profile.minor,
         SuiteMask = 0x110_u32,
-        // No debugger enabled, none present.
-        KdDebuggerEnabled = 0x02_u8,
         NumberOfPhysicalPages = 0x10_0000_u32,
         QpcFrequency = 10_000_000_i64,
         ActiveProcessorCount = 1_u32,
@@ -178,13 +176,13 @@ pub(crate) fn refresh_shared_data() {
     shared(0, &((now / TICK) as u32).to_le_bytes());
 }
 
-/// Reads `bytes` (at most 8) at `offset` of the shared page as a driver's instruction does.
-pub(crate) fn read_shared_data(offset: u64, bytes: usize) -> Option<u64> {
+/// Reads `bytes` (at most 16) at `offset` of the shared page as a driver's instruction does.
+pub(crate) fn read_shared_data(offset: u64, bytes: usize) -> Option<u128> {
     refresh_shared_data();
     // SAFETY: the page is committed; this runs on the only thread, and no other reference into the page exists.
     let page = unsafe { memory::slice(plan::SHARED_DATA.base, plan::PAGE as usize) };
-    let mut value = [0; 8];
+    let mut value = [0; 16];
     let offset = usize::try_from(offset).ok()?;
     value.get_mut(..bytes)?.copy_from_slice(page.get(offset..offset + bytes)?);
-    Some(u64::from_le_bytes(value))
+    Some(u128::from_le_bytes(value))
 }

@@ -27,9 +27,18 @@ const ORDER: [libc::c_int; 18] = [
 /// Position of the flags in [`Context::words`].
 pub(crate) const FLAGS: usize = 17;
 
+/// Mark of an extended state area, at `EXTENDED_MARK` in the floating-point state.
+const EXTENDED: u32 = 0x4650_5853; // FP_XSTATE_MAGIC1
+
+/// Where the mark lies, in 32-bit words.
+const EXTENDED_MARK: usize = 464 / 4;
+
+/// Where the extended area says which parts it holds (`XSTATE_BV`), in 64-bit words; bit 1 is for XMM.
+const EXTENDED_PARTS: usize = 512 / 8;
+
 /// A trapped context that can be changed.
 #[derive(Debug)]
-pub(crate) struct Context<'a>(&'a mut [libc::greg_t; 23]);
+pub(crate) struct Context<'a>(&'a mut [libc::greg_t; 23], *mut libc::_libc_fpstate);
 
 impl Context<'_> {
     /// Wraps the third argument of a signal handler.
@@ -41,7 +50,23 @@ impl Context<'_> {
         let context = context.cast::<libc::ucontext_t>();
         // SAFETY: the kernel's context is a valid `ucontext_t` that belongs to the handler while it runs.
         let context = unsafe { context.as_mut() }?;
-        Some(Self(&mut context.uc_mcontext.gregs))
+        Some(Self(&mut context.uc_mcontext.gregs, context.uc_mcontext.fpregs))
+    }
+
+    /// Sets XMM register `number`.
+    pub(crate) fn set_xmm(&mut self, number: usize, value: u128) -> Option<()> {
+        let state = std::ptr::NonNull::new(self.1)?;
+        // SAFETY: the kernel saved the state there for this handler and reads it back afterwards.
+        let registers = unsafe { &mut (*state.as_ptr())._xmm };
+        registers.get_mut(number)?.element = std::array::from_fn(|index| (value >> (32 * index)) as u32);
+        // SAFETY: the legacy area is 512 bytes long.
+        let mark = unsafe { *state.as_ptr().cast::<u32>().wrapping_add(EXTENDED_MARK) };
+        if mark == EXTENDED {
+            // SAFETY: an extended area follows the legacy one, says the mark.
+            let parts = unsafe { &mut *state.as_ptr().cast::<u64>().wrapping_add(EXTENDED_PARTS) };
+            *parts |= 2;
+        }
+        Some(())
     }
 
     /// Returns the general-purpose registers, RIP and flags.
@@ -114,7 +139,7 @@ mod tests {
     #[test]
     fn parts_of_registers_are_written_as_the_processor_writes_them() {
         let mut words = [0; 23];
-        let mut context = Context(&mut words);
+        let mut context = Context(&mut words, std::ptr::null_mut());
         context.set(Register::RAX, 0x1122_3344_5566_7788).unwrap();
         context.set(Register::AH, 0xAB).unwrap();
         assert_eq!(context.get(Register::RAX), Some(0x1122_3344_5566_AB88));

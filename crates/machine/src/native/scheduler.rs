@@ -177,14 +177,25 @@ impl Scheduler {
         panic!("a fiber ran after its end")
     }
 
-    /// Describes every thread that waits, for the report of a deadlock.
-    pub(crate) fn waiting(&self) -> Vec<String> {
-        let line = |fiber: &Rc<Fiber>| match fiber.state.get() {
-            State::Parked(None) => format!("thread {} waits without a limit", fiber.id),
-            State::Parked(Some(until)) => format!("thread {} waits until {until}", fiber.id),
-            State::Ready => format!("thread {} can run", fiber.id),
-            State::Ended => format!("thread {} has ended", fiber.id),
+    /// Describes every thread, for the report of a deadlock. Addresses are in hexadecimal: the parent names them.
+    pub(crate) fn describe(&self) -> Vec<String> {
+        let line = |fiber: &Rc<Fiber>| {
+            let what = match fiber.state.get() {
+                State::Parked(None) => "waits without a limit".into(),
+                State::Parked(Some(until)) => format!("waits until {until}"),
+                State::Ready => "can run".into(),
+                State::Ended => "has ended".into(),
+            };
+            match fiber.caller() {
+                0 => format!("thread {} {what}", fiber.id),
+                caller => format!("thread {} {what}, called from {caller:#x}", fiber.id),
+            }
         };
         self.fibers.borrow().iter().map(line).collect()
+    }
+
+    /// Returns the first address from which driver code called an export that still waits; 0 for none.
+    pub(crate) fn first_caller(&self) -> u64 {
+        self.fibers.borrow().iter().map(|fiber| fiber.caller()).find(|caller| *caller != 0).unwrap_or(0)
     }
 }

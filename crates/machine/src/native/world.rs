@@ -263,9 +263,9 @@ impl World {
                 Pause::Never => None,
             };
             let Some(next) = thread.into_iter().chain(self.next_timer.get()).min() else {
-                let mut lines = self.scheduler.waiting();
+                let mut lines = self.scheduler.describe();
                 lines.retain(|line| !line.starts_with("thread 0 "));
-                fault::deadlock(&lines.join("\n"));
+                fault::deadlock(self.scheduler.first_caller(), &lines.join("\n"));
             };
             self.scheduler.pass(next - self.scheduler.now());
         }
