@@ -63,8 +63,8 @@ fn export(name: &str) -> [u8; 8] {
     (kernel.base + u64::from(symbol.rva)).to_le_bytes()
 }
 
-/// Where the code lies: the first block of executable pool.
-const START: u64 = plan::EXECUTABLE_POOL.base;
+/// Where the code lies.
+const START: u64 = super::exercise::CODE;
 
 #[test]
 fn code_is_called_with_its_arguments_and_its_value_comes_back() {
@@ -142,9 +142,9 @@ fn the_irql_decides_what_a_bad_pointer_is_called() {
 
 #[test]
 fn a_kernel_address_where_nothing_is_is_a_page_fault_in_nonpaged_area() {
-    // mov rax, [rcx + 0x10000000]; ret: far into the arena, never handed out
-    let record = bugcheck(b"\x48\x8b\x81\0\0\0\x10\xc3");
-    assert_eq!((record.code, record.parameters[0]), (0x50, START + 0x1000_0000));
+    // mov rax, [rcx - 0x10000000]; ret: in the middle of the arena, never handed out
+    let record = bugcheck(b"\x48\x8b\x81\0\0\0\xf0\xc3");
+    assert_eq!((record.code, record.parameters[0]), (0x50, START - 0x1000_0000));
 }
 
 #[test]

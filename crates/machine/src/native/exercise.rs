@@ -3,13 +3,17 @@
 use record::What;
 use serde::{Deserialize, Serialize};
 
-use executive::{Platform, PoolKind};
+use executive::Platform;
 use ntoskrnl::Host;
 
+use super::sys::Access;
 use super::world::World;
 use super::{memory, sys};
 use crate::plan;
 use crate::wire::Reply;
+
+/// Where machine code of tests is put: the last page of the executable pool, so that its address depends on nothing.
+pub(crate) const CODE: u64 = plan::EXECUTABLE_POOL.end() - plan::PAGE;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Exercise {
@@ -81,12 +85,11 @@ fn note(world: &World, text: String) {
 }
 
 fn execute(world: &World, code: &[u8]) {
-    let block = world.allocate(PoolKind::NonPaged, code.len()).expect("pool");
-    for (offset, byte) in code.iter().enumerate() {
-        // SAFETY: inside the fresh block.
-        unsafe { block.as_ptr().wrapping_add(offset).write(*byte) };
-    }
-    let routine = block.as_ptr().expose_provenance() as u64;
+    // SAFETY: the end of the executable pool, which nothing has reached.
+    assert!(unsafe { memory::set_access(CODE, plan::PAGE, Access::ReadWriteExecute) });
+    // SAFETY: just made accessible; nothing else refers to it.
+    unsafe { memory::slice(CODE, code.len()) }.copy_from_slice(code);
+    let routine = CODE;
     // SAFETY: the test wrote code that takes two arguments or none.
     let value = unsafe { world.call_driver(routine, &[routine, 2]) };
     note(world, format!("returned {value:#x}"));
