@@ -26,7 +26,7 @@ const SHARE: usize = 1 << 4;
 impl<P: Platform> Executive<P> {
     /// Takes one turn of waiting for `lock`.
     fn push_lock_wait(&self, lock: Live<EX_PUSH_LOCK>) {
-        self.platform().spin_wait(lock.ptr().cast::<KSPIN_LOCK>());
+        self.ke_outside(|| self.platform().spin_wait(lock.ptr().cast::<KSPIN_LOCK>()));
     }
 
     /// Takes `lock` for writing.

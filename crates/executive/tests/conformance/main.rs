@@ -6,6 +6,7 @@
 
 mod create;
 mod enumerate;
+mod host;
 mod initialize;
 mod lifetime;
 mod memory;
@@ -15,3 +16,4 @@ mod race;
 mod register;
 mod statements;
 mod support;
+mod threads;
