@@ -117,3 +117,68 @@ impl<P: Platform> Executive<P> {
         self.KeLeaveGuardedRegion();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::boxed::Box;
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+    use nt::{KTHREAD, Profile};
+
+    use super::*;
+    use crate::solo::{Outcome, Solo};
+
+    fn boot() -> Executive<Solo> {
+        let solo = Solo::with_end(|outcome| resume_unwind(Box::new(outcome)));
+        Executive::phase0(solo, Profile::DEFAULT).expect("up")
+    }
+
+    fn apc_disable(executive: &Executive<Solo>) -> i16 {
+        // SAFETY: the platform's thread.
+        let thread = unsafe { Live::<KTHREAD>::new(executive.KeGetCurrentThread()) };
+        field!(thread, KTHREAD, SpecialApcDisable).get()
+    }
+
+    #[test]
+    fn the_word_says_who_holds_the_lock() {
+        let executive = boot();
+        let mut lock = EX_PUSH_LOCK { Value: 0 };
+        let lock = &raw mut lock;
+        // SAFETY: a local.
+        let word = || unsafe { lock.read() }.Value;
+        // SAFETY: a local.
+        unsafe { executive.lock_exclusive_guarded(lock) };
+        assert_eq!((word(), apc_disable(&executive)), (1, -1));
+        // SAFETY: taken above.
+        unsafe { executive.unlock_guarded(lock) };
+        assert_eq!((word(), apc_disable(&executive)), (0, 0));
+        for expected in [0x11, 0x21, 0x31] {
+            // SAFETY: a local.
+            unsafe { executive.lock_shared_guarded(lock) };
+            assert_eq!(word(), expected);
+        }
+        for expected in [0x21, 0x11, 0] {
+            // SAFETY: taken above.
+            unsafe { executive.unlock_guarded(lock) };
+            assert_eq!(word(), expected);
+        }
+    }
+
+    #[test]
+    fn owners_keep_others_out() {
+        type Take = unsafe fn(&Executive<Solo>, *mut EX_PUSH_LOCK);
+        let exclusive: Take = Executive::ExAcquirePushLockExclusive;
+        let shared: Take = Executive::ExAcquirePushLockShared;
+        for (first, second) in [(exclusive, exclusive), (exclusive, shared), (shared, exclusive)] {
+            let executive = boot();
+            let mut lock = EX_PUSH_LOCK { Value: 0 };
+            let lock = &raw mut lock;
+            // SAFETY: a local.
+            unsafe { first(&executive, lock) };
+            // SAFETY: a local; it never comes to own the lock.
+            let waited = catch_unwind(AssertUnwindSafe(|| unsafe { second(&executive, lock) }));
+            let outcome = waited.expect_err("the only thread waits for itself");
+            assert!(matches!(outcome.downcast_ref::<Outcome>(), Some(Outcome::Deadlock(_))));
+        }
+    }
+}

@@ -5,12 +5,12 @@ use core::ptr;
 use core::sync::atomic::AtomicI64;
 
 use nt::profile::TypeIndexEncoding;
-use nt::{OBJECT_HEADER, OBJECT_HEADER_NAME_INFO, OBJECT_TYPE, Pod, flags, info};
+use nt::{BugCheck, OBJECT_HEADER, OBJECT_HEADER_NAME_INFO, OBJECT_TYPE, Pod, flags, info};
 
 use super::globals::Globals;
 use super::types::ObjectType;
 use crate::executive::Executive;
-use crate::platform::Platform;
+use crate::platform::{Bugcheck, Platform};
 use crate::raw::{Live, field};
 
 /// A live object, seen through its header.
@@ -143,14 +143,17 @@ impl<P: Platform> Executive<P> {
         self.cook(header, field!(header.live(), OBJECT_HEADER, TypeIndex).get())
     }
 
-    /// Returns an object's type.
+    /// Returns an object's type. A header that names none is bugcheck 0x189 `BAD_OBJECT_HEADER`.
     pub(super) fn type_of(&self, header: Header) -> ObjectType {
         let index = self.type_index(header);
         let at = field!(self.ob(), Globals, types).element(index.into()).get();
-        assert!(
-            !at.is_null(),
-            "an object header names type {index}, which is none: not an object, or overwritten"
-        );
+        if at.is_null() {
+            self.bugcheck(Bugcheck {
+                code: BugCheck::BAD_OBJECT_HEADER,
+                parameters: [header.live().addr() as u64, 0, 0, 0],
+                reason: "an object header names no type: it was overwritten, or this is no object".into(),
+            });
+        }
         // SAFETY: the table holds types, and types are never deleted.
         unsafe { ObjectType::new(at) }
     }

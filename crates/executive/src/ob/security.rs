@@ -73,7 +73,7 @@ impl<P: Platform> Executive<P> {
             Some(descriptor) => self.current_token().access_check(&descriptor, desired, &mapping),
             None if header.name_info().is_some() => self.bugcheck(Bugcheck {
                 code: BugCheck::BAD_OBJECT_HEADER,
-                parameters: [0, header.live().addr() as u64, 0, 0],
+                parameters: [header.live().addr() as u64, object_type.ptr().addr() as u64, 0, 0],
                 reason: "a named object has no security descriptor".into(),
             }),
             None if desired == 0 => Err(STATUS_ACCESS_DENIED),

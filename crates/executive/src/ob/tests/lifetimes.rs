@@ -182,3 +182,22 @@ fn the_namespace_is_told_in_order() {
     );
     assert_eq!(entries[0].path, "\\");
 }
+
+#[test]
+fn an_overwritten_header_ends_the_world() {
+    let world = World::new();
+    let object = world.create(&Attributes::unnamed(0)).expect("created");
+    let header = object.cast::<nt::OBJECT_HEADER>().wrapping_sub(1);
+    // SAFETY: what a driver's stray write does; the type index is one byte of the header.
+    let index = unsafe { &raw mut (*header).TypeIndex };
+    // SAFETY: as above.
+    let right = unsafe { index.read() };
+    // The other index names slot 5 ^ 0xF0, where no type is.
+    // SAFETY: as above.
+    unsafe { index.write(right ^ 0xF0) };
+    let outcome = ending(|| {
+        world.dereference(object);
+    });
+    let Outcome::Bugcheck(check) = outcome else { panic!("{outcome}") };
+    assert_eq!((check.code, check.parameters[0]), (BugCheck::BAD_OBJECT_HEADER, header.addr() as u64));
+}

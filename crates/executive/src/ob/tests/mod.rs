@@ -5,6 +5,7 @@ mod lifetimes;
 mod lookups;
 mod memory;
 mod objects;
+mod threads;
 mod types;
 
 use core::ffi::c_void;
