@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use nt::NTSTATUS;
-use record::{CreateOutcome, What};
+use record::{CreateOutcome, Snapshot, What};
 use serde_json::{Value, json};
 
 use crate::text::printable;
@@ -26,6 +26,8 @@ pub struct CreateCall {
     pub result: Option<(CreateOutcome, NTSTATUS)>,
     /// Who called, where that is known.
     pub who: Option<String>,
+    /// How far to trust caller and arguments, where they come from a record.
+    pub certainty: Option<String>,
     /// What else is known; may be empty.
     pub note: String,
 }
@@ -47,6 +49,7 @@ pub fn create_calls<'a>(happened: impl IntoIterator<Item = &'a What>) -> Vec<Cre
                     multiple: *multiple,
                     result: None,
                     who: None,
+                    certainty: None,
                     note: String::new(),
                 });
             }
@@ -74,25 +77,52 @@ pub fn table(calls: &[CreateCall]) -> String {
         calls.iter().map(|call| printable(call.name.as_deref().unwrap_or("(null)"))).collect();
     let callers: Vec<String> =
         calls.iter().map(|call| printable(call.who.as_deref().unwrap_or("?"))).collect();
-    let width = |texts: &[String], head: usize| {
-        texts.iter().map(|text| text.chars().count()).max().unwrap_or(0).max(head)
+    let trust: Vec<String> = calls.iter().map(|call| call.certainty.clone().unwrap_or_default()).collect();
+    let width = |texts: &[String]| texts.iter().map(|text| text.chars().count()).max().unwrap_or(0);
+    let (name_width, who_width) = (width(&names).max(4), width(&callers).max(3));
+    let trust_width = match width(&trust) {
+        0 => 0,
+        longest => longest.max("known".len()) + 2,
     };
-    let (name_width, who_width) = (width(&names, 4), width(&callers, 3));
     let mut out = String::new();
-    let _ = writeln!(out, "  #  {:<name_width$}  {:<who_width$}  outcome  status", "name", "who");
-    for (index, ((call, name), who)) in calls.iter().zip(&names).zip(&callers).enumerate() {
+    let head = if trust_width == 0 { "" } else { "known" };
+    let _ = writeln!(
+        out,
+        "  #  {:<name_width$}  {:<who_width$}  {head:<trust_width$}outcome  status",
+        "name", "who"
+    );
+    for (index, call) in calls.iter().enumerate() {
+        let (name, who, trust) = (&names[index], &callers[index], &trust[index]);
         let (outcome, status) = match call.result {
             // The status says nothing that the outcome does not, unless the call failed.
             Some((outcome, status)) if status == nt::STATUS_SUCCESS => (outcome_word(outcome), String::new()),
             Some((outcome, status)) => (outcome_word(outcome), status.to_string()),
             None => ("never returned", String::new()),
         };
-        let line =
-            format!("{:>3}  {name:<name_width$}  {who:<who_width$}  {outcome:<7}  {status}", index + 1);
+        let number = index + 1;
+        let line = format!(
+            "{number:>3}  {name:<name_width$}  {who:<who_width$}  {trust:<trust_width$}{outcome:<7}  {status}"
+        );
         let _ = writeln!(out, "{}", line.trim_end());
     }
     let _ = writeln!(out, "\n{}", sum(calls));
     out
+}
+
+/// Prints who listens, one line per registration; nothing where nobody does.
+#[must_use]
+pub fn listeners(snapshot: &Snapshot) -> String {
+    let mut out = String::new();
+    for object in &snapshot.objects {
+        for listener in &object.listeners {
+            let routine = match &listener.routine_name {
+                Some(name) => printable(name),
+                None => format!("{:#x}", listener.routine),
+            };
+            let _ = writeln!(out, "  {routine} on {}", printable(&object.display_name()));
+        }
+    }
+    if out.is_empty() { out } else { format!("\nlisteners\n{out}") }
 }
 
 /// `76 calls: 30 created, 5 unnamed, 40 opened, 1 failed`.
@@ -136,6 +166,7 @@ pub fn json(calls: &[CreateCall]) -> Value {
             "outcome": call.result.map(|(outcome, _)| outcome_word(outcome)),
             "status": call.result.map(|(_, status)| format!("0x{:08X}", status.0)),
             "status_name": call.result.and_then(|(_, status)| status.name()),
+            "certainty": call.certainty,
             "note": (!call.note.is_empty()).then_some(&call.note),
         })
     };

@@ -64,11 +64,15 @@ fn facts(object: &ObjectSnapshot) -> String {
     if object.permanent {
         facts.push("permanent".into());
     }
-    facts.push(format!("{} pointers", object.pointer_count));
+    facts.push(counted(object.pointer_count, "pointer"));
     if object.handle_count != 0 {
-        facts.push(format!("{} handles", object.handle_count));
+        facts.push(counted(object.handle_count, "handle"));
     }
     facts.join(", ")
+}
+
+fn counted(count: i64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 fn listener(out: &mut String, depth: usize, listener: &ListenerSnapshot) {
@@ -80,12 +84,8 @@ fn listener(out: &mut String, depth: usize, listener: &ListenerSnapshot) {
     if listener.context != 0 {
         let _ = write!(line, ", context {:#x}", listener.context);
     }
-    match listener.busy {
-        0 => {}
-        1 => line.push_str(", 1 call in progress"),
-        busy => {
-            let _ = write!(line, ", {busy} calls in progress");
-        }
+    if listener.busy != 0 {
+        let _ = write!(line, ", {} in progress", counted(listener.busy.into(), "call"));
     }
     if listener.waiting {
         line.push_str(", being unregistered");

@@ -33,7 +33,11 @@ const fn kernel(key: &'static str, path: &'static str, summary: &'static str) ->
 
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {
-        creator: Some(Party::inferred("nt!ExInitLicenseCallback", Some(0x50), "Phase1InitializationDiscard")),
+        creator: Some(Party::high(
+            "nt!ExInitLicenseCallback",
+            Some(0x50),
+            "Phase1InitializationDiscard; its attributes are inferred",
+        )),
         openers: &[
             Party::high("csc.sys", Some(0x50), "Create is FALSE"),
             Party::high("appid.sys", Some(0x50), "Create is FALSE"),

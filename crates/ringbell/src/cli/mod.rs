@@ -4,6 +4,7 @@
 //! [`Failure`]; only this file prints and decides the exit code.
 
 mod actions;
+mod boot;
 mod demo;
 mod dt;
 mod explain;
@@ -11,10 +12,12 @@ mod failure;
 mod file;
 mod imports;
 mod near;
+mod objects;
 mod options;
 mod output;
 mod run;
 mod usage;
+mod world;
 
 use std::process::ExitCode;
 
@@ -40,6 +43,10 @@ enum Command {
     Demo(demo::Arguments),
     /// Load drivers in order, ring, unload in reverse, audit, report
     Run(run::Arguments),
+    /// Start the executive and show every callback object as it appears
+    Boot(boot::Arguments),
+    /// Show the object namespace with the listeners of callback objects
+    Objects(objects::Arguments),
     /// Explain an object, a rule, an event, a status, a bugcheck or an export
     Explain(explain::Arguments),
     /// Print a structure's layout for a Windows version, as WinDbg does
@@ -57,6 +64,8 @@ pub(crate) fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Boot(arguments) => boot::run(&arguments),
+        Command::Objects(arguments) => objects::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Dt(arguments) => dt::run(&arguments),
         Command::Imports(arguments) => imports::run(&arguments),

@@ -47,6 +47,11 @@ impl Answer {
     }
 }
 
+/// Says something beside the answer, on stderr.
+pub(super) fn say(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "note: {text}");
+}
+
 /// Prints an answer. A reader that went away has seen enough: that is no error.
 pub(super) fn print(answer: &Answer) -> Result<Verdict, Failure> {
     let mut stdout = io::stdout().lock();
