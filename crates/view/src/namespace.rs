@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use nt::catalog::{self, Name};
 use record::{ListenerSnapshot, NamespaceEntry, ObjectSnapshot, Snapshot};
 
 use crate::text::printable;
@@ -44,7 +45,8 @@ pub fn tree(snapshot: &Snapshot) -> String {
     if !nameless.is_empty() {
         out.push_str("\ncallback objects without a name\n");
         for object in nameless {
-            let _ = writeln!(out, "  {:#x}  {}", object.address, facts(object));
+            let known = known_as(object).map(|name| format!("  (known as {name})")).unwrap_or_default();
+            let _ = writeln!(out, "  {:#x}  {}{known}", object.address, facts(object));
             if let Some(former) = &object.former_name {
                 let _ = writeln!(out, "    was: {}", printable(former));
             }
@@ -69,6 +71,18 @@ fn facts(object: &ObjectSnapshot) -> String {
         facts.push(counted(object.handle_count, "handle"));
     }
     facts.join(", ")
+}
+
+/// What people call an object that never had a name: it is told by the routine that listens on it.
+fn known_as(object: &ObjectSnapshot) -> Option<&'static str> {
+    if object.former_name.is_some() {
+        return None;
+    }
+    let routines = object.listeners.iter().filter_map(|listener| listener.routine_name.as_deref());
+    routines
+        .filter_map(catalog::find)
+        .find(|entry| matches!(entry.name, Name::Unnamed { .. }))
+        .map(|entry| entry.key)
 }
 
 fn counted(count: i64, noun: &str) -> String {
@@ -164,5 +178,20 @@ mod tests {
                 "    <- 0x1234, context 0x7, 1 call in progress",
             ]
         );
+    }
+
+    #[test]
+    fn an_object_that_never_had_a_name_is_told_by_its_listener() {
+        let routine = ListenerSnapshot {
+            registration: 1,
+            routine: 0x1234,
+            routine_name: Some("nt!PopUmpoMessageCallback".into()),
+            context: 0,
+            busy: 0,
+            waiting: false,
+        };
+        let object = ObjectSnapshot { former_name: None, ..object(0x1000, Some(""), vec![routine]) };
+        let text = tree(&Snapshot { objects: vec![object], namespace: Vec::new() });
+        assert!(text.contains("0x1000  single, 2 pointers  (known as PowerPort)\n"), "{text}");
     }
 }

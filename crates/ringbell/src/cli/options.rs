@@ -8,10 +8,10 @@ use super::Failure;
 /// How the answer is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// For people.
+    // For people. No documentation comments here: clap would make a list of them in every help text.
     #[default]
     Text,
-    /// For programs.
+    // For programs.
     Json,
 }
 
