@@ -9,13 +9,13 @@ use record::What;
 use std::thread_local;
 
 use super::super::Procedures;
-use super::{Attributes, BOTH, World, ending};
+use super::{Attributes, World, all_profiles, ending};
 use crate::Executive;
 use crate::solo::{Outcome, Solo};
 
 #[test]
 fn temporary_names_go_with_the_last_handle() {
-    for profile in BOTH {
+    for profile in all_profiles() {
         let world = World::on(profile);
         let object = world.make_object("\\T", 0);
         let facts = world.facts(object);

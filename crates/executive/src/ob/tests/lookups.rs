@@ -9,7 +9,7 @@ use nt::{
 };
 
 use super::super::{ParseRequest, Procedures, ProcessKind};
-use super::{Attributes, BOTH, World};
+use super::{Attributes, World, all_profiles};
 use crate::Executive;
 use crate::se::{Sid, Token};
 use crate::solo::Solo;
@@ -28,7 +28,7 @@ fn world_with_bell(profile: &'static Profile) -> World {
 
 #[test]
 fn names_resolve_by_the_rules() {
-    for profile in BOTH {
+    for profile in all_profiles() {
         let world = world_with_bell(profile);
         assert_eq!(world.try_open("\\Dir\\Bell", 0), STATUS_SUCCESS);
         assert_eq!(world.try_open("\\dir\\bell", OBJ_CASE_INSENSITIVE), STATUS_SUCCESS);
@@ -49,7 +49,7 @@ fn names_resolve_by_the_rules() {
 
 #[test]
 fn a_taken_name_collides() {
-    for profile in BOTH {
+    for profile in all_profiles() {
         let world = world_with_bell(profile);
         assert_eq!(world.try_create("\\Dir\\Bell", 0), STATUS_OBJECT_NAME_COLLISION);
         let handle = world.make(&Attributes::named("\\Dir\\Bell", OBJ_OPENIF)).expect("opened");

@@ -5,7 +5,7 @@ use nt::{
     STATUS_SUCCESS,
 };
 
-use super::{Attributes, BOTH, World};
+use super::{Attributes, World, all_profiles};
 use crate::BootError;
 use crate::Executive;
 use crate::solo::Solo;
@@ -38,7 +38,7 @@ fn sweep(profile: &'static Profile, setup: fn(&World), f: impl Fn(&World) -> NTS
 
 #[test]
 fn creating_and_inserting_survives_every_failure() {
-    for profile in BOTH {
+    for profile in all_profiles() {
         let steps = sweep(
             profile,
             |_| {},

@@ -212,5 +212,7 @@ fn ending(f: impl FnOnce()) -> Outcome {
     *payload.downcast::<Outcome>().expect("an outcome")
 }
 
-/// The two generations that differ most.
-const BOTH: [&Profile; 2] = [Profile::DEFAULT, Profile::NT6];
+/// Returns every version there is.
+fn all_profiles() -> impl Iterator<Item = &'static Profile> {
+    Profile::ALL.iter().copied()
+}

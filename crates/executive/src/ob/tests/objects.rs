@@ -6,7 +6,7 @@ use nt::{
 };
 
 use super::super::ProcessKind;
-use super::{Attributes, BOTH, World};
+use super::{Attributes, World, all_profiles};
 use crate::se::{Sid, Token};
 
 fn user_token() -> Token {
@@ -41,7 +41,7 @@ fn blocks_have_the_sizes_of_windows() {
 
 #[test]
 fn a_new_object_is_as_windows_makes_it() {
-    for profile in BOTH {
+    for profile in all_profiles() {
         let world = World::on(profile);
         let object = world.create(&Attributes::named("\\A\\B", OBJ_PERMANENT)).expect("created");
         let facts = world.facts(object);
@@ -133,7 +133,7 @@ fn exclusive_objects_carry_their_header() {
 
 #[test]
 fn the_stored_name_is_the_leaf() {
-    for profile in BOTH {
+    for profile in all_profiles() {
         let world = World::on(profile);
         world.executive.create_directory("\\Dir").expect("created");
         let object = world.make_object("\\Dir\\Leaf", OBJ_PERMANENT);
@@ -150,7 +150,7 @@ fn the_stored_name_is_the_leaf() {
 
 #[test]
 fn entries_sit_at_the_head_of_the_bucket_of_their_hash() {
-    for profile in BOTH {
+    for profile in all_profiles() {
         let world = World::on(profile);
         world.executive.create_directory("\\Dir").expect("created");
         let directory = world.executive.facts_at("\\Dir").expect("named").body;

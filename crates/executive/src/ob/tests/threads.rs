@@ -3,9 +3,9 @@
 use core::cell::{Cell, RefCell};
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicUsize, Ordering};
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
 use std::boxed::Box;
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
@@ -23,8 +23,16 @@ use crate::{Bugcheck, Deadlock, Executive, Platform, PoolKind, Routine};
 /// One processor per host thread.
 #[derive(Default)]
 struct Threads {
-    live: AtomicUsize,
+    /// Pool blocks by address.
+    blocks: Mutex<BTreeMap<usize, Layout>>,
     data: Mutex<Vec<(usize, Layout)>>,
+}
+
+impl Threads {
+    /// Returns how many pool blocks there are.
+    fn live(&self) -> usize {
+        self.blocks.lock().expect("no panic holds it").len()
+    }
 }
 
 struct Thread(Box<KTHREAD>);
@@ -55,15 +63,16 @@ impl Platform for Threads {
     }
 
     fn allocate(&self, _: PoolKind, bytes: usize) -> Option<NonNull<u8>> {
-        self.live.fetch_add(1, Ordering::Relaxed);
         let layout = Layout::from_size_align(bytes, 16).ok()?;
         // SAFETY: never empty.
-        NonNull::new(unsafe { alloc(layout) })
+        let block = NonNull::new(unsafe { alloc(layout) })?;
+        self.blocks.lock().expect("no panic holds it").insert(block.as_ptr().expose_provenance(), layout);
+        Some(block)
     }
 
     unsafe fn release(&self, _: PoolKind, block: NonNull<u8>, bytes: usize) {
-        self.live.fetch_sub(1, Ordering::Relaxed);
-        let layout = Layout::from_size_align(bytes, 16).expect("a layout that was allocated");
+        let known = self.blocks.lock().expect("no panic holds it").remove(&block.as_ptr().addr());
+        let layout = known.filter(|layout| layout.size() == bytes).expect("a block that was allocated so");
         // SAFETY: the caller's promise.
         unsafe { dealloc(block.as_ptr(), layout) };
     }
@@ -109,7 +118,8 @@ impl Platform for Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        for (at, layout) in self.data.get_mut().expect("no panic holds it").drain(..) {
+        let data = self.data.get_mut().expect("no panic holds it").drain(..);
+        for (at, layout) in data.chain(core::mem::take(self.blocks.get_mut().expect("no panic holds it"))) {
             // SAFETY: allocated so, and nobody uses it any more.
             unsafe { dealloc(ptr::with_exposed_provenance_mut(at), layout) };
         }
@@ -188,7 +198,7 @@ fn threads_leave_nothing_behind() {
     let bell = executive.ObCreateObjectType("Bell", &initializer, Procedures::NONE).expect("a type");
     let bell = Bell(bell.as_ptr().expose_provenance());
     executive.create_directory("\\Dir").expect("created");
-    let (blocks, namespace) = (executive.platform().live.load(Ordering::Relaxed), executive.namespace());
+    let (blocks, namespace) = (executive.platform().live(), executive.namespace());
     thread::scope(|scope| {
         for index in 0..4 {
             let executive = &executive;
@@ -209,7 +219,7 @@ fn threads_leave_nothing_behind() {
     });
     assert_eq!(executive.handle_total(), 0);
     assert_eq!(executive.namespace(), namespace);
-    assert_eq!(executive.platform().live.load(Ordering::Relaxed), blocks);
+    assert_eq!(executive.platform().live(), blocks);
     // SAFETY: a type.
     let all = unsafe { bell.at().read() };
     assert_eq!((all.TotalNumberOfObjects, all.TotalNumberOfHandles), (0, 0));

@@ -3,11 +3,11 @@ use nt::{
 };
 
 use super::super::Procedures;
-use super::{BOTH, World};
+use super::{World, all_profiles};
 
 #[test]
 fn a_type_is_an_object_in_object_types() {
-    for profile in BOTH {
+    for profile in all_profiles() {
         let world = World::on(profile);
         let facts = world.executive.facts_at("\\ObjectTypes\\Bell").expect("named");
         assert_eq!(facts.body, world.bell.addr());
