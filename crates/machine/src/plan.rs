@@ -101,6 +101,13 @@ pub const THREADS: Region = Region { name: "threads and processes", base: 0x11_4
 /// Bytes kept for one `KTHREAD` or `EPROCESS`.
 pub const THREAD_STRIDE: u64 = 0x1000;
 
+/// Where the host's own stack for each kernel stack lies: no guest memory, but at fixed addresses too, so that what
+/// host code keeps there (a name it passes to itself) has the same address in every run.
+pub const HOST_STACKS: u64 = 0x20_0000_0000;
+
+/// Distance between two host stacks.
+pub const HOST_STACK_STRIDE: u64 = 0x20_0000;
+
 /// All regions, by address.
 pub const REGIONS: [Region; 10] = [
     PROCESSORS,
@@ -149,7 +156,7 @@ mod tests {
             assert_eq!(region.size % PAGE, 0, "{}", region.name);
             assert!(KERNEL.contains(&region.base) && region.end() <= KERNEL.end, "{}", region.name);
         }
-        const { assert!(USER.end <= KERNEL.start) };
+        const { assert!(USER.end <= KERNEL.start && KERNEL.end <= HOST_STACKS) };
     }
 
     #[test]

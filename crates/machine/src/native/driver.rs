@@ -135,6 +135,7 @@ fn unmap(base: u64, size: u64) {
 
 /// Calls a routine of the driver by contract, between two events. Returns `eax`.
 fn enter(world: &World, entry: EntryPoint, name: &str, routine: u64, arguments: &[u64]) -> u32 {
+    let irql = processor::irql();
     world.record(What::EntryCalled { entry, name: name.into(), routine });
     // SAFETY: the routine is the image's, by its header or its driver object, and these are the arguments of its contract.
     let status = unsafe { world.call_driver(routine, arguments) } as u32;
@@ -146,6 +147,8 @@ fn enter(world: &World, entry: EntryPoint, name: &str, routine: u64, arguments: 
         status: returns.then_some(status),
         irql: processor::irql().0,
     });
+    // The system thread goes on at the level it called with, whatever the driver left; the event above tells.
+    world.restore_irql(irql);
     status
 }
 

@@ -11,6 +11,7 @@ use nt::KTHREAD;
 use super::context;
 use super::memory;
 use super::processor::{self, NOW};
+use super::sys::{self, Access};
 use crate::plan;
 
 /// Bytes of a host stack. Only touched pages cost memory.
@@ -22,38 +23,31 @@ const HOST_GUARD: usize = 64 << 10;
 /// Host stack of a fiber.
 #[derive(Debug)]
 struct HostStack {
-    base: NonNull<u8>,
+    guard: u64,
 }
 
 impl HostStack {
-    fn new() -> io::Result<Self> {
-        let size = HOST_GUARD + HOST_STACK;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK;
-        // SAFETY: a new mapping at an address of the kernel's choice disturbs no existing one.
-        let base = unsafe { libc::mmap(std::ptr::null_mut(), size, libc::PROT_NONE, flags, -1, 0) };
-        if base == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let stack = Self { base: NonNull::new(base.cast()).ok_or(io::ErrorKind::AddrNotAvailable)? };
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: the upper part of the mapping made above.
-        let done = unsafe { libc::mprotect(base.wrapping_byte_add(HOST_GUARD), HOST_STACK, access) };
-        if done == 0 { Ok(stack) } else { Err(io::Error::last_os_error()) }
-    }
-
-    fn guard(&self) -> u64 {
-        self.base.as_ptr().expose_provenance() as u64
+    /// Makes host stack `number`.
+    fn new(number: u64) -> io::Result<Self> {
+        const { assert!((HOST_GUARD + HOST_STACK) as u64 <= plan::HOST_STACK_STRIDE) };
+        let guard = plan::HOST_STACKS + number * plan::HOST_STACK_STRIDE;
+        sys::reserve(guard, (HOST_GUARD + HOST_STACK) as u64)?;
+        let stack = Self { guard };
+        // SAFETY: reserved just now, and nothing refers to it yet.
+        unsafe { sys::protect(guard + HOST_GUARD as u64, HOST_STACK as u64, Access::ReadWrite) }?;
+        Ok(stack)
     }
 
     fn top(&self) -> *mut u8 {
-        self.base.as_ptr().wrapping_add(HOST_GUARD + HOST_STACK)
+        std::ptr::with_exposed_provenance_mut(self.guard as usize + HOST_GUARD + HOST_STACK)
     }
 }
 
 impl Drop for HostStack {
     fn drop(&mut self) {
-        // SAFETY: mapped by `new`; the scheduler drops a fiber only from another stack, after it ended.
-        unsafe { libc::munmap(self.base.as_ptr().cast(), HOST_GUARD + HOST_STACK) };
+        let start = std::ptr::with_exposed_provenance_mut(self.guard as usize);
+        // SAFETY: reserved by `new`; the scheduler drops a fiber only from another stack, after it ended.
+        unsafe { libc::munmap(start, HOST_GUARD + HOST_STACK) };
     }
 }
 
@@ -140,6 +134,7 @@ impl Fiber {
         driver_stack: DriverStack,
         body: Box<dyn FnOnce()>,
     ) -> io::Result<Rc<Self>> {
+        let number = driver_stack.number();
         let fiber = Rc::new(Self {
             thread,
             id,
@@ -147,7 +142,7 @@ impl Fiber {
             token: Cell::new(false),
             slots: Cell::new([0, driver_stack.top()]),
             driver_stack,
-            host_stack: HostStack::new()?,
+            host_stack: HostStack::new(number)?,
             saved: Cell::new(0),
             caller: Cell::new(0),
             dpc: Cell::new(0),
@@ -175,7 +170,7 @@ impl Fiber {
         NOW.dpc.store(self.dpc.get(), Ordering::Relaxed);
         NOW.thread.store(self.id, Ordering::Relaxed);
         NOW.stack.store(self.driver_stack.top(), Ordering::Relaxed);
-        NOW.host_guard.store(self.host_stack.guard(), Ordering::Relaxed);
+        NOW.host_guard.store(self.host_stack.guard, Ordering::Relaxed);
         // SAFETY: `saved` was made by `new` or by `suspend`, on the fiber's own stack, and is continued once: only a fiber
         // that is not running is resumed.
         unsafe { context::switch(back.as_ptr(), self.saved.get()) };

@@ -1,6 +1,7 @@
 //! The machine on Linux x86-64.
 
 mod absent;
+mod arguments;
 mod channel;
 #[cfg(test)]
 mod code_tests;

@@ -278,20 +278,16 @@ impl World {
     /// Says why it did not come up.
     pub(crate) fn boot(&'static self) -> Result<(), String> {
         self.perform(|world| {
-            // Phase 1 (callback objects) follows when the executive has them.
-            let host: &'static dyn ntoskrnl::Host = world;
-            let executive =
-                executive::Executive::phase0(host, world.profile).map_err(|error| error.to_string())?;
-            let kernel = Kernel::around(host, executive);
+            let kernel = Kernel::boot(world, world.profile).map_err(|error| error.to_string())?;
             let kernel: &'static Kernel = Box::leak(Box::new(kernel));
             if ntoskrnl::install(kernel).is_err() || world.kernel.set(kernel).is_err() {
                 return Err("a kernel process boots once".into());
             }
-            for data in DATA {
-                if let Some(address) = world.export(data.name) {
-                    (data.init)(kernel, ntoskrnl::guest::Guest::new(kernel, address));
-                }
+            if world.config.kernel_listeners {
+                let done = kernel.executive().boot_kernel();
+                done.map_err(|status| format!("the kernel's own objects cannot be created: {status}"))?;
             }
+            world.fill_variables();
             world.record(What::Booted {
                 profile: world.profile.name.into(),
                 build: world.profile.build,
