@@ -75,15 +75,16 @@ impl<P: Platform> Executive<P> {
             insert: Some(header),
         };
         let settled = if header.name_info().is_some() {
-            self.settle_name(&lookup, header)
+            self.settle_name(&lookup, header, insertion)
         } else {
             Ok((header, STATUS_SUCCESS))
         };
         match settled {
-            Ok((object, status)) if object == header => self.finish_new(header, insertion, &lookup, status),
             Ok((object, status)) => {
-                self.discard(header, insertion);
-                self.finish_existing(object, insertion, &lookup, status)
+                if object != header {
+                    self.discard(header, insertion);
+                }
+                self.finish(object, insertion, &lookup, status)
             }
             Err(status) => {
                 self.discard(header, insertion);
@@ -92,21 +93,39 @@ impl<P: Platform> Executive<P> {
         }
     }
 
-    /// Puts the object under its name, or finds who is there.
-    fn settle_name(&self, lookup: &Lookup<'_>, header: Header) -> Result<(Header, NTSTATUS), NTSTATUS> {
-        let found = match self.lookup(lookup)? {
-            Found::Inserted => return Ok((header, STATUS_SUCCESS)),
-            Found::Existing(found) => found,
-        };
-        let refused = if lookup.attributes & OBJ_OPENIF == 0 {
-            STATUS_OBJECT_NAME_COLLISION
-        } else if !self.is_type(found, lookup.object_type) {
-            STATUS_OBJECT_TYPE_MISMATCH
-        } else {
-            return Ok((found, STATUS_OBJECT_NAME_EXISTS));
-        };
-        self.dereference(found);
-        Err(refused)
+    /// Puts the object under its name, or finds who is there. Where a handle is wanted, it is counted on whoever that is.
+    fn settle_name(
+        &self,
+        lookup: &Lookup<'_>,
+        header: Header,
+        insertion: &Insertion,
+    ) -> Result<(Header, NTSTATUS), NTSTATUS> {
+        loop {
+            let found = match self.lookup(lookup)? {
+                Found::Inserted => return Ok((header, STATUS_SUCCESS)),
+                Found::Existing(found) => found,
+            };
+            let refused = if lookup.attributes & OBJ_OPENIF == 0 {
+                Some(STATUS_OBJECT_NAME_COLLISION)
+            } else if !self.is_type(found, lookup.object_type) {
+                Some(STATUS_OBJECT_TYPE_MISMATCH)
+            } else {
+                insertion.handle.and_then(|desired| self.check_access(found, desired, lookup.mode).err())
+            };
+            if let Some(refused) = refused {
+                self.dereference(found);
+                return Err(refused);
+            }
+            if insertion.handle.is_none() {
+                return Ok((found, STATUS_OBJECT_NAME_EXISTS));
+            }
+            self.handle_count_up(found);
+            if !self.lost_its_name(found) {
+                return Ok((found, STATUS_OBJECT_NAME_EXISTS));
+            }
+            // Its last handle was closed meanwhile: the name is free again.
+            self.discard(found, insertion);
+        }
     }
 
     /// Drops an object that did not come to be.
@@ -117,31 +136,8 @@ impl<P: Platform> Executive<P> {
         self.dereference(header);
     }
 
-    fn finish_new(
-        &self,
-        header: Header,
-        insertion: &Insertion,
-        lookup: &Lookup<'_>,
-        status: NTSTATUS,
-    ) -> Result<Inserted, NTSTATUS> {
-        let Some(desired) = insertion.handle else {
-            return Ok(Inserted { object: header, handle: ptr::null_mut(), status });
-        };
-        // The creator gets what it asks for, whatever the descriptor says.
-        let access = self.check_access(header, desired, KernelMode)?;
-        self.bias(header, insertion.bias);
-        // The creation reference becomes the handle's.
-        match self.add_handle(header, HandleRequest { access, attributes: lookup.attributes }) {
-            Ok(handle) => Ok(Inserted { object: header, handle, status }),
-            Err(failure) => {
-                self.unbias(header, insertion.bias);
-                self.discard(header, insertion);
-                Err(failure)
-            }
-        }
-    }
-
-    fn finish_existing(
+    /// Makes the handle. The reference on the object becomes the handle's: the creation reference, or that of the lookup.
+    fn finish(
         &self,
         object: Header,
         insertion: &Insertion,
@@ -151,24 +147,17 @@ impl<P: Platform> Executive<P> {
         let Some(desired) = insertion.handle else {
             return Ok(Inserted { object, handle: ptr::null_mut(), status });
         };
-        let access = match self.check_access(object, desired, lookup.mode) {
-            Ok(access) => access,
-            Err(failure) => {
-                self.dereference(object);
-                return Err(failure);
-            }
-        };
-        self.handle_count_up(object);
+        // The creator gets what it asks for, whatever the descriptor says.
+        let mode = if status == STATUS_SUCCESS { KernelMode } else { lookup.mode };
+        let access = self.check_access(object, desired, mode);
         self.bias(object, insertion.bias);
-        // The reference of the lookup becomes the handle's.
-        match self.add_handle(object, HandleRequest { access, attributes: lookup.attributes }) {
-            Ok(handle) => Ok(Inserted { object, handle, status }),
-            Err(failure) => {
-                self.unbias(object, insertion.bias);
-                self.discard(object, insertion);
-                Err(failure)
-            }
-        }
+        let added = access.and_then(|access| {
+            self.add_handle(object, HandleRequest { access, attributes: lookup.attributes })
+        });
+        added.map(|handle| Inserted { object, handle, status }).inspect_err(|_| {
+            self.unbias(object, insertion.bias);
+            self.discard(object, insertion);
+        })
     }
 
     fn bias(&self, header: Header, count: u32) {

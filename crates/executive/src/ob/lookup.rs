@@ -288,7 +288,7 @@ impl<P: Platform> Executive<P> {
         // NT 5 leaves the check to the insertion, which knows OPENIF; the root is checked at once there too.
         let later = lookup.insert.is_some()
             && self.profile().wrong_type_create_status.value == WrongTypeCreate::CollisionUnlessOpenIf
-            && found.body() != field!(self.ob(), Globals, root).get();
+            && !self.is_root(found);
         if later || lookup.object_type.is_null() || self.is_type(found, lookup.object_type) {
             return Ok(Found::Existing(found));
         }

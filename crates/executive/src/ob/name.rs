@@ -24,10 +24,15 @@ use crate::raw::{Live, field};
 const DEEPEST: usize = 256;
 
 impl<P: Platform> Executive<P> {
+    /// Tells whether an object is the root directory, which has a name and is in no directory.
+    pub(super) fn is_root(&self, header: Header) -> bool {
+        header.body() == field!(self.ob(), Globals, root).get()
+    }
+
     /// Returns the path of an object that has a name in the namespace.
     pub(super) fn full_name(&self, header: Header) -> Option<Vec<u16>> {
         let root = field!(self.ob(), Globals, root).get();
-        if header.body() == root {
+        if self.is_root(header) {
             return Some(alloc::vec![u16::from(b'\\')]);
         }
         let mut leaves = Vec::new();

@@ -8,21 +8,28 @@ use nt::{
     STATUS_INVALID_PARAMETER, STATUS_OBJECT_PATH_SYNTAX_BAD, STATUS_SUCCESS, UNICODE_STRING, UserMode,
 };
 
+use super::capture::Captured;
 use super::handle::HandleRequest;
 use super::header::Header;
 use super::lookup::{Found, Lookup};
 use crate::executive::Executive;
 use crate::platform::Platform;
 
+/// How often an open looks again because the name went away under it.
+const MOST_ATTEMPTS: u32 = 64;
+
 impl<P: Platform> Executive<P> {
     /// Makes a handle for an object. Consumes the reference: it becomes the handle's, or is dropped.
+    ///
+    /// `None` where the object was found `by_name` and the name is gone by now: look again.
     fn open_handle(
         &self,
         object: Header,
         attributes: u32,
         desired_access: u32,
         mode: u8,
-    ) -> Result<HANDLE, NTSTATUS> {
+        by_name: bool,
+    ) -> Result<Option<HANDLE>, NTSTATUS> {
         let check_mode = if attributes & OBJ_FORCE_ACCESS_CHECK != 0 { UserMode } else { mode };
         let access = if attributes & self.type_of(object).invalid_attributes() != 0 {
             Err(STATUS_INVALID_PARAMETER)
@@ -40,30 +47,41 @@ impl<P: Platform> Executive<P> {
             }
         };
         self.handle_count_up(object);
-        self.add_handle(object, HandleRequest { access, attributes }).inspect_err(|_| {
+        if by_name && self.lost_its_name(object) {
+            self.handle_count_down(object);
+            self.dereference(object);
+            return Ok(None);
+        }
+        let added = self.add_handle(object, HandleRequest { access, attributes });
+        added.map(Some).inspect_err(|_| {
             self.handle_count_down(object);
             self.dereference(object);
         })
     }
 
-    /// Resolves the name in object attributes to an object with a reference, and returns the attribute bits too.
+    /// Tells whether an object that was found in a directory is in none any more.
     ///
-    /// # Safety
-    ///
-    /// `attributes` is readable, with what it points to.
-    pub(super) unsafe fn reference_by_attributes(
+    /// Windows keeps the directory locked from the lookup until the handle is counted. Here the handle is counted first and then the
+    /// caller looks: from then on the handle keeps the name, and what happened before is seen.
+    pub(super) fn lost_its_name(&self, object: Header) -> bool {
+        if object.name_info().is_none() || self.is_root(object) {
+            return false;
+        }
+        self.lock_object(object);
+        let lost = object.directory().is_null();
+        self.unlock_object(object);
+        lost
+    }
+
+    /// Resolves a captured name to an object with a reference.
+    fn reference_captured(
         &self,
-        attributes: *const OBJECT_ATTRIBUTES,
+        captured: &Captured,
         object_type: *mut OBJECT_TYPE,
         mode: u8,
         desired_access: u32,
         context: *mut c_void,
-    ) -> Result<(Header, u32), NTSTATUS> {
-        if attributes.is_null() {
-            return Err(STATUS_INVALID_PARAMETER);
-        }
-        // SAFETY: the caller's promise.
-        let captured = unsafe { self.capture(attributes, mode) }?;
+    ) -> Result<Header, NTSTATUS> {
         // The name is captured into pool for the time of the lookup, as on Windows, and fails with it.
         let held = self.name_to_pool(&captured.name)?;
         let found = self.lookup(&Lookup {
@@ -81,9 +99,32 @@ impl<P: Platform> Executive<P> {
             self.free_name(name);
         }
         match found? {
-            Found::Existing(object) => Ok((object, captured.attributes)),
+            Found::Existing(object) => Ok(object),
             // Nothing was there to be inserted.
             Found::Inserted => Err(STATUS_OBJECT_PATH_SYNTAX_BAD),
+        }
+    }
+
+    /// Opens an object by its captured name.
+    fn open_captured(
+        &self,
+        captured: &Captured,
+        object_type: *mut OBJECT_TYPE,
+        mode: u8,
+        desired_access: u32,
+        context: *mut c_void,
+    ) -> Result<HANDLE, NTSTATUS> {
+        let mut attempts = 0;
+        loop {
+            let object = self.reference_captured(captured, object_type, mode, desired_access, context)?;
+            // What a parse procedure hands out may have a name that is in no directory.
+            let by_name = attempts < MOST_ATTEMPTS;
+            attempts += 1;
+            if let Some(handle) =
+                self.open_handle(object, captured.attributes, desired_access, mode, by_name)?
+            {
+                return Ok(handle);
+            }
         }
     }
 
@@ -105,12 +146,14 @@ impl<P: Platform> Executive<P> {
         parse_context: *mut c_void,
         handle: *mut HANDLE,
     ) -> NTSTATUS {
+        if attributes.is_null() {
+            return STATUS_INVALID_PARAMETER;
+        }
         // SAFETY: the caller's promise.
-        let found = unsafe {
-            self.reference_by_attributes(attributes, object_type, mode, desired_access, parse_context)
-        };
-        let opened =
-            found.and_then(|(object, attributes)| self.open_handle(object, attributes, desired_access, mode));
+        let captured = unsafe { self.capture(attributes, mode) };
+        let opened = captured.and_then(|captured| {
+            self.open_captured(&captured, object_type, mode, desired_access, parse_context)
+        });
         // SAFETY: the caller promises a writable place.
         unsafe { write_handle(handle, opened) }
     }
@@ -140,7 +183,8 @@ impl<P: Platform> Executive<P> {
         }
         // SAFETY: referenced just now.
         let header = unsafe { Header::of(object) };
-        let opened = self.open_handle(header, handle_attributes, desired_access, mode);
+        let opened = self.open_handle(header, handle_attributes, desired_access, mode, false);
+        let opened = opened.and_then(|handle| handle.ok_or(STATUS_INVALID_PARAMETER));
         // SAFETY: the caller promises a writable place.
         unsafe { write_handle(handle, opened) }
     }
@@ -174,11 +218,12 @@ impl<P: Platform> Executive<P> {
             SecurityQualityOfService: ptr::null_mut(),
         };
         // SAFETY: the caller's promise.
-        let found = unsafe {
-            self.reference_by_attributes(&raw const all, object_type, mode, desired_access, parse_context)
-        };
+        let captured = unsafe { self.capture(&raw const all, mode) };
+        let found = captured.and_then(|captured| {
+            self.reference_captured(&captured, object_type, mode, desired_access, parse_context)
+        });
         let header = match found {
-            Ok((header, _)) => header,
+            Ok(header) => header,
             Err(status) => return status,
         };
         if mode != KernelMode

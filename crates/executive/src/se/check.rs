@@ -1,6 +1,7 @@
 //! The access check, and privileges.
 
 use alloc::sync::Arc;
+use core::ffi::c_void;
 
 use nt::{
     ACCESS_ALLOWED_ACE_TYPE, ACCESS_DENIED_ACE_TYPE, ACCESS_SYSTEM_SECURITY, GENERIC_MAPPING, KernelMode,
@@ -8,7 +9,7 @@ use nt::{
     STATUS_ACCESS_DENIED, STATUS_PRIVILEGE_NOT_HELD, WRITE_DAC, WRITE_OWNER,
 };
 
-use super::{Ace, Acl, Descriptor, Token};
+use super::{Ace, Acl, Descriptor, Token, read_descriptor};
 use crate::{Executive, Platform};
 
 const INHERIT_ONLY_ACE: u8 = 0x08;
@@ -75,6 +76,46 @@ impl<P: Platform> Executive<P> {
     /// Tells whether the current process holds a privilege. A check in kernel mode always succeeds, whatever mode the thread came from.
     pub fn SeSinglePrivilegeCheck(&self, luid: u32, mode: u8) -> bool {
         mode == KernelMode || self.current_token().has_privilege(luid)
+    }
+
+    /// Decides an access to something of the caller's own in the name of the current process (`SeAccessCheck`), and returns the mask
+    /// granted. Kernel mode is granted what it asks for.
+    ///
+    /// # Errors
+    ///
+    /// `STATUS_ACCESS_DENIED`, `STATUS_PRIVILEGE_NOT_HELD`, or what is wrong with the descriptor.
+    ///
+    /// # Safety
+    ///
+    /// `descriptor` points to a readable descriptor, and what it points to is readable.
+    pub unsafe fn SeAccessCheck(
+        &self,
+        descriptor: *const c_void,
+        desired: u32,
+        mapping: &GENERIC_MAPPING,
+        mode: u8,
+    ) -> Result<u32, NTSTATUS> {
+        if mode == KernelMode {
+            let everything = if desired & MAXIMUM_ALLOWED != 0 { mapping.GenericAll } else { 0 };
+            return Ok(mapping.map(desired & !MAXIMUM_ALLOWED) | everything);
+        }
+        // SAFETY: the caller's promise.
+        let descriptor = unsafe { read_descriptor(descriptor) }?;
+        self.current_token().access_check(&descriptor, desired, mapping)
+    }
+
+    /// Reads a security descriptor in either form.
+    ///
+    /// # Errors
+    ///
+    /// `STATUS_UNKNOWN_REVISION`, `STATUS_INVALID_SID`, `STATUS_INVALID_ACL` or `STATUS_INVALID_SECURITY_DESCR`.
+    ///
+    /// # Safety
+    ///
+    /// `descriptor` points to a readable descriptor, and what it points to is readable.
+    pub unsafe fn capture_descriptor(&self, descriptor: *const c_void) -> Result<Descriptor, NTSTATUS> {
+        // SAFETY: the caller's promise.
+        unsafe { read_descriptor(descriptor) }
     }
 
     /// Returns the token of the current process; the System token where the process is not registered.

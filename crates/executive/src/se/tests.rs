@@ -153,6 +153,23 @@ fn kernel_mode_holds_every_privilege() {
 }
 
 #[test]
+fn drivers_can_check_access_to_their_own() {
+    let executive = Executive::phase0(Solo::new(), Profile::DEFAULT).expect("up");
+    let user = executive.platform().user_process();
+    executive.register_process(user, crate::ob::ProcessKind::Ordinary, 0x1000, Token::user(&someone()));
+    let descriptor = executive.SePublicDefaultSd().cast_const().cast();
+    let check = |desired, mode| {
+        // SAFETY: the descriptor lives as long as the executive.
+        unsafe { executive.SeAccessCheck(descriptor, desired, &DIRECTORY_MAPPING, mode) }
+    };
+    assert_eq!(check(nt::DIRECTORY_ALL_ACCESS, UserMode), Ok(nt::DIRECTORY_ALL_ACCESS), "as System");
+    executive.platform().attach(user);
+    assert_eq!(check(MAXIMUM_ALLOWED, UserMode), Ok(0x20003));
+    assert_eq!(check(DELETE, UserMode), Err(STATUS_ACCESS_DENIED));
+    assert_eq!(check(DELETE, nt::KernelMode), Ok(DELETE));
+}
+
+#[test]
 fn qualities_of_service_are_checked() {
     let read = |level, tracking| {
         let quality = SECURITY_QUALITY_OF_SERVICE {

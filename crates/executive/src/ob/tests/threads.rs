@@ -165,6 +165,9 @@ fn round(executive: &Executive<Threads>, bell: Bell, path: &str) {
         executive.ObReferenceObjectByHandle(handle, 0, bell.at(), KernelMode, &raw mut object, information)
     };
     assert_eq!(status, STATUS_SUCCESS);
+    // SAFETY: referenced.
+    let name = unsafe { executive.object_facts(object) }.name;
+    assert_eq!(name.as_deref(), Some(path), "an open handle keeps the name");
     assert_eq!(executive.ZwClose(handle), STATUS_SUCCESS);
 
     // SAFETY: as above; this may find an object or none.
@@ -203,7 +206,7 @@ fn threads_leave_nothing_behind() {
         for index in 0..4 {
             let executive = &executive;
             scope.spawn(move || {
-                for step in 0..400 {
+                for step in 0..1000 {
                     // One name for all, and one for each two.
                     let path = if step % 3 == 0 {
                         "\\Dir\\Shared".into()
