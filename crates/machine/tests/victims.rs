@@ -184,6 +184,21 @@ fn an_endless_loop_is_a_hang_that_names_the_loop() {
 }
 
 #[test]
+fn a_flood_of_events_ends_at_the_limit_with_every_line_before_it() {
+    let limit = 5000;
+    let config = Config { event_limit: limit, ..Config::default() };
+    let mut machine = Machine::boot(config).unwrap_or_else(|error| panic!("{error}"));
+    machine.load("print-flood.sys", &driver("print-flood")).unwrap_err();
+    let outcome = machine.finish();
+    assert_eq!(outcome.ending, Ending::EventLimit { limit });
+    assert_eq!(outcome.events.len() as u64, limit);
+    let lines = printed(&outcome);
+    for (number, line) in lines[1..].iter().enumerate() {
+        assert_eq!(*line, format!("print-flood: line {number}"));
+    }
+}
+
+#[test]
 fn a_driver_can_die_in_its_unload() {
     let (outcome, record) = bugcheck("fault-in-unload");
     assert_eq!(record.code, 0x7E);

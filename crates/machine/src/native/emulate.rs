@@ -119,7 +119,9 @@ fn privileged(context: &mut Context<'_>, decoded: &Instruction) -> Option<Emulat
             let Some(irql) = u8::try_from(value).ok().map(Irql).filter(|irql| irql.is_valid()) else {
                 return Some(refused(context, format_args!("cr8 with the value {value:#x}")));
             };
-            processor::set_irql(irql);
+            if irql < processor::set_irql(irql) {
+                processor::NOW.lowered.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
             Emulated::Done
         }
         Mnemonic::Mov if decoded.op0_register().is_cr() || decoded.op0_register().is_dr() => {

@@ -3,7 +3,7 @@
 //! On x64 Windows CR8 is the IRQL and `KPCR.Irql` a copy for debuggers; here the byte in the `KPCR` is the authority
 //! and CR8 is emulated from it. One host thread, one processor; further ones have their places in the plan.
 
-use std::sync::atomic::{AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use nt::{Irql, KPCR, KPRCB, KSYSTEM_TIME, KTHREAD, KUSER_SHARED_DATA, Profile};
 
@@ -27,6 +27,8 @@ pub(crate) struct Moment {
     pub(crate) stack: AtomicU64,
     /// Lowest address of the guard of the current host stack, 0 for none.
     pub(crate) host_guard: AtomicU64,
+    /// Whether driver code lowered CR8 by itself since the last export call: DPCs may be due.
+    pub(crate) lowered: AtomicBool,
     /// How many DPC routines are running.
     pub(crate) dpc: AtomicU32,
 }
@@ -38,6 +40,7 @@ pub(crate) static NOW: Moment = Moment {
     thread: AtomicU32::new(0),
     stack: AtomicU64::new(0),
     host_guard: AtomicU64::new(0),
+    lowered: AtomicBool::new(false),
     dpc: AtomicU32::new(0),
 };
 

@@ -344,6 +344,10 @@ impl World {
         if processor::irql() >= nt::Irql::DISPATCH {
             return;
         }
+        if NOW.lowered.swap(false, Ordering::Relaxed) {
+            // What the executive would have done, had the driver asked it to lower the level.
+            self.kernel().executive().KeLowerIrql(processor::irql());
+        }
         if points.is_multiple_of(TIMER_POINTS)
             && let Some(kernel) = self.kernel.get()
         {
