@@ -46,7 +46,13 @@ impl Machine {
         match *self {}
     }
 
-    pub fn notify(&mut self, _object: &str, _1: u64, _2: u64, _irql: u8) -> Result<(), MachineError> {
+    pub fn notify(
+        &mut self,
+        _object: &str,
+        _argument1: u64,
+        _argument2: u64,
+        _irql: u8,
+    ) -> Result<(), MachineError> {
         match *self {}
     }
 

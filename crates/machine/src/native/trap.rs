@@ -11,9 +11,10 @@ use nt::{BugCheck, Irql};
 
 use super::emulate::{self, Emulated};
 use super::fault::{self, RIP, RSP, Text, Trapped};
+use super::place::Place;
 use super::processor::{self, NOW};
 use super::registers::Context;
-use super::{exit, ranges, sys, world};
+use super::{exit, sys, world};
 use crate::plan;
 
 /// `STATUS_ACCESS_VIOLATION`.
@@ -275,51 +276,5 @@ impl Trap {
     /// RIP where it is a guest address; host addresses differ from run to run, so the blamed one stands for them.
     fn rip_for_report(&self) -> u64 {
         if plan::is_guest(self.rip(), 1) || self.is_fetch() { self.rip() } else { self.blamed() }
-    }
-}
-
-/// What lies at an address.
-enum Place {
-    Null,
-    User,
-    Region(&'static str),
-    Kernel,
-    Image,
-    Unloaded,
-    Nowhere,
-}
-
-impl Place {
-    fn of(address: u64) -> Self {
-        if address < plan::USER.start {
-            return Self::Null;
-        }
-        if address < plan::USER.end {
-            return Self::User;
-        }
-        match ranges::find(address) {
-            Some(range) if range.loaded => return Self::Image,
-            Some(_) => return Self::Unloaded,
-            None => {}
-        }
-        match plan::region(address) {
-            Some(region) if *region == plan::KERNEL_IMAGE => Self::Kernel,
-            Some(region) => Self::Region(region.name),
-            None => Self::Nowhere,
-        }
-    }
-}
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Null => f.write_str("a null pointer with an offset"),
-            Self::User => f.write_str("a user address that nothing is mapped at"),
-            Self::Region(name) => write!(f, "in the {name} but not accessible"),
-            Self::Kernel => f.write_str("in the kernel image, which does not allow it"),
-            Self::Image => f.write_str("in a driver image, where the page does not allow it"),
-            Self::Unloaded => f.write_str("in an image that has been unloaded"),
-            Self::Nowhere => f.write_str("where nothing is"),
-        }
     }
 }

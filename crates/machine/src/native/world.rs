@@ -6,22 +6,21 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
-use std::ptr::NonNull;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
-use nt::{EPROCESS, ETHREAD, HANDLE, KTHREAD, Profile};
+use nt::Profile;
 use ntoskrnl::{DATA, EXPORTS, Kernel};
 use record::{Event, What};
 
 use super::absent::Absent;
 use super::channel::Channel;
-use super::decoy::{self, Contents, Decoy};
-use super::fault;
+use super::decoy::Decoy;
+use super::kernel_image::{self, Contents};
 use super::memory;
 use super::pool::Arena;
 use super::processor::{self, NOW};
-use super::scheduler::{Pause, Scheduler};
+use super::scheduler::Scheduler;
 use super::sys::Access;
 use crate::{Config, plan};
 
@@ -30,11 +29,6 @@ const TIMER_POINTS: u64 = 64;
 
 /// Scheduling points after which a thread gives way to others that can run.
 const QUANTUM: u64 = 4096;
-
-/// Turns other threads get after a step is over, so that what it set going settles.
-const SETTLE: u32 = 10_000;
-
-type Job = Box<dyn FnOnce(&'static World)>;
 
 /// The kernel process.
 pub(crate) struct World {
@@ -47,13 +41,13 @@ pub(crate) struct World {
     pub(super) absent: Absent,
     pub(super) drivers: RefCell<super::driver::Drivers>,
     pub(super) stubs: RefCell<std::collections::BTreeMap<String, u64>>,
-    kernel: OnceCell<&'static Kernel>,
+    pub(super) kernel: OnceCell<&'static Kernel>,
     random: Cell<u64>,
     points: Cell<u64>,
     emulated: RefCell<BTreeSet<u64>>,
-    jobs: RefCell<VecDeque<Job>>,
-    jobs_done: Cell<u64>,
-    next_timer: Cell<Option<i64>>,
+    pub(super) jobs: RefCell<VecDeque<super::run::Job>>,
+    pub(super) jobs_done: Cell<u64>,
+    pub(super) next_timer: Cell<Option<i64>>,
 }
 
 // SAFETY: a kernel process has one host thread; nothing of the world is ever touched from another.
@@ -75,26 +69,6 @@ pub(crate) fn emulated(rip: u64, what: &str) {
         world.record(What::Emulated { what: what.into(), at: rip });
     }
 }
-
-/// Thread objects of the machine itself.
-#[derive(Clone, Copy, Debug)]
-enum Own {
-    /// Runs the steps of the scenario: `Phase1Initialization` and what follows.
-    System = 1,
-    /// Lets timers expire, as the idle thread's interrupts do.
-    Clock = 2,
-}
-
-impl Own {
-    fn thread(self) -> NonNull<KTHREAD> {
-        let address = plan::THREADS.base + self as u64 * plan::THREAD_STRIDE;
-        let pointer = std::ptr::with_exposed_provenance_mut(address as usize);
-        NonNull::new(pointer).unwrap_or(NonNull::dangling())
-    }
-}
-
-/// Identifier of the `System` process.
-const SYSTEM_PROCESS: usize = 4;
 
 impl World {
     /// Builds the world around a connected channel.
@@ -122,7 +96,7 @@ impl World {
             data: DATA.iter().map(|data| (data.name, data.size as u64)).collect(),
             version: (profile.major as u16, profile.minor as u16),
         };
-        let decoy = decoy::build(&contents).map().ok_or_else(|| failed("the kernel image"))?;
+        let decoy = kernel_image::build(&contents).map().ok_or_else(|| failed("the kernel image"))?;
         Ok((profile, decoy))
     }
 
@@ -162,113 +136,6 @@ impl World {
             panic!("cannot make the first threads");
         }
         Ok(world)
-    }
-
-    fn make_threads(&'static self) -> Option<()> {
-        let bytes = plan::THREAD_STRIDE * 3;
-        let process = memory::commit(plan::THREADS.base, bytes)?.cast::<EPROCESS>().as_ptr();
-        let id = |number: usize| -> HANDLE { std::ptr::without_provenance_mut(number) };
-        // SAFETY: freshly committed, zeroed, and nobody else's yet.
-        let record = unsafe { &mut *process };
-        record.Header.Type = nt::dispatcher::PROCESS;
-        record.UniqueProcessId = id(SYSTEM_PROCESS);
-        record.ImageFileName[..6].copy_from_slice(b"System");
-        record.CreateTime = executive::ke::BOOT_SYSTEM_TIME;
-        for (own, number) in [(Own::System, 8), (Own::Clock, 0)] {
-            let thread = own.thread();
-            // SAFETY: zeroed memory for a thread object that is never freed.
-            unsafe { executive::ke::initialize_thread(thread.as_ptr(), process) };
-            let ethread = KTHREAD::ethread(thread.as_ptr());
-            // SAFETY: an `ETHREAD` fits the stride (asserted below) and nobody uses it yet.
-            let record = unsafe { &mut *ethread };
-            record.Cid.UniqueProcess = id(SYSTEM_PROCESS);
-            record.Cid.UniqueThread = id(number);
-            record.CreateTime = executive::ke::BOOT_SYSTEM_TIME;
-            let body: Box<dyn FnOnce()> = match own {
-                Own::System => Box::new(move || self.work()),
-                Own::Clock => Box::new(move || self.keep_time()),
-            };
-            self.start(thread, body)?;
-        }
-        Some(())
-    }
-
-    /// Gives `thread` stacks and a place among those that can run.
-    pub(super) fn start(&self, thread: NonNull<KTHREAD>, body: Box<dyn FnOnce()>) -> Option<()> {
-        let ethread = KTHREAD::ethread(thread.as_ptr());
-        // SAFETY: every thread object is an initialized `ETHREAD` in guest memory; a plain copy of one field.
-        let id = unsafe { (*ethread).Cid.UniqueThread }.addr() as u32;
-        self.scheduler.start(thread, id, body)?;
-        let (top, limit) = self.scheduler.stack_of(thread)?;
-        let pointer = |address: u64| std::ptr::with_exposed_provenance_mut(address as usize);
-        // SAFETY: as above; the thread does not run yet.
-        let record = unsafe { &mut *thread.as_ptr() };
-        (record.InitialStack, record.StackBase) = (pointer(top), pointer(top));
-        record.StackLimit = pointer(limit);
-        Some(())
-    }
-
-    /// Body of the system thread: one job after the other.
-    fn work(&'static self) {
-        loop {
-            let job = self.jobs.borrow_mut().pop_front();
-            match job {
-                Some(job) => {
-                    job(self);
-                    self.jobs_done.set(self.jobs_done.get() + 1);
-                }
-                None => self.scheduler.park(None),
-            }
-        }
-    }
-
-    /// Body of the clock thread: expires timers whenever it is woken.
-    fn keep_time(&'static self) {
-        loop {
-            self.scheduler.park(None);
-            if let Some(kernel) = self.kernel.get() {
-                kernel.executive().expire_timers();
-                self.next_timer.set(kernel.executive().next_deadline());
-            }
-        }
-    }
-
-    /// Runs `job` in the system thread, and everybody else as long as it takes; then lets what it set going settle.
-    /// Called on the process's own stack.
-    pub(crate) fn perform<R: 'static>(&'static self, job: impl FnOnce(&'static Self) -> R + 'static) -> R {
-        let result = std::rc::Rc::new(Cell::new(None));
-        let slot = std::rc::Rc::clone(&result);
-        self.jobs.borrow_mut().push_back(Box::new(move |world| slot.set(Some(job(world)))));
-        let wanted = self.jobs_done.get() + 1;
-        self.scheduler.unpark(Own::System.thread());
-        self.run_until(&|| self.jobs_done.get() >= wanted);
-        let turns = Cell::new(0);
-        self.scheduler.run(|| turns.replace(turns.get() + 1) >= SETTLE);
-        match result.take() {
-            Some(result) => result,
-            None => panic!("the step ended without a result"),
-        }
-    }
-
-    fn run_until(&'static self, done: &dyn Fn() -> bool) {
-        loop {
-            if self.scheduler.run(done).is_none() {
-                return;
-            }
-            // Nobody can run. Timers first: their routines may wake somebody.
-            self.scheduler.unpark(Own::Clock.thread());
-            let Some(pause) = self.scheduler.run(done) else { return };
-            let thread = match pause {
-                Pause::Until(time) => Some(time),
-                Pause::Never => None,
-            };
-            let Some(next) = thread.into_iter().chain(self.next_timer.get()).min() else {
-                let mut lines = self.scheduler.describe();
-                lines.retain(|line| !line.starts_with("thread 0 "));
-                fault::deadlock(self.scheduler.first_caller(), &lines.join("\n"));
-            };
-            self.scheduler.pass(next - self.scheduler.now());
-        }
     }
 
     /// Boots the executive in the system thread.
@@ -358,6 +225,3 @@ impl World {
         }
     }
 }
-
-const _: () = assert!(size_of::<ETHREAD>() as u64 <= plan::THREAD_STRIDE);
-const _: () = assert!(size_of::<EPROCESS>() as u64 <= plan::THREAD_STRIDE);
