@@ -229,7 +229,10 @@ impl<P: Platform> Executive<P> {
             self.bad_free(address);
         };
         self.check_free(&entry, tag);
-        self.registry().with(|registry| registry.remove(address));
+        if self.registry().with(|registry| registry.remove(address)).is_none() {
+            // Somebody else freed it between the two looks.
+            self.bad_free(address);
+        }
         let base = ptr::with_exposed_provenance_mut::<u8>(entry.base);
         let Some(base) = NonNull::new(base) else { return };
         // SAFETY: the registry had the block as live, so it came from `allocate` with these arguments and was not released; the

@@ -131,19 +131,25 @@ impl<P: Platform> Executive<P> {
             return false;
         }
         for path in DIRECTORIES {
-            let Some(body) = self.create_permanent(path, |attributes| self.new_directory(attributes)) else {
+            let Some(header) = self.create_permanent(path, |attributes| self.new_directory(attributes))
+            else {
                 return false;
             };
+            // The creation reference is the global variable's, where there is one.
             match path {
-                "\\ObjectTypes" => field!(self.ob(), Globals, type_directory).set(body),
-                "\\GLOBAL??" => field!(self.ob(), Globals, dos_devices).set(body),
-                _ => {}
+                "\\ObjectTypes" => field!(self.ob(), Globals, type_directory).set(header.body()),
+                "\\GLOBAL??" => field!(self.ob(), Globals, dos_devices).set(header.body()),
+                _ => {
+                    self.dereference(header);
+                }
             }
         }
         let target = nt_string("\\??");
         let link =
             self.create_permanent("\\DosDevices", |attributes| self.new_symbolic_link(attributes, &target));
-        link.is_some() && self.name_own_types()
+        let Some(link) = link else { return false };
+        self.dereference(link);
+        self.name_own_types()
     }
 
     /// Creates the root: the one directory whose name is no leaf in another one.
@@ -163,12 +169,12 @@ impl<P: Platform> Executive<P> {
         self.adopt_root(root)
     }
 
-    /// Creates a permanent object by path. Its creation reference is the global variable's.
+    /// Creates a permanent object by path. Its creation reference is the caller's.
     fn create_permanent(
         &self,
         path: &str,
         create: impl FnOnce(&OBJECT_ATTRIBUTES) -> Result<Header, nt::NTSTATUS>,
-    ) -> Option<*mut c_void> {
+    ) -> Option<Header> {
         let mut name = nt_string(path);
         let mut text = unicode(&mut name);
         let attributes = OBJECT_ATTRIBUTES {
@@ -181,7 +187,7 @@ impl<P: Platform> Executive<P> {
         };
         let header = create(&attributes).ok()?;
         self.insert_object(header, &super::insert::Insertion::NAME_ONLY).ok()?;
-        Some(header.body())
+        Some(header)
     }
 }
 

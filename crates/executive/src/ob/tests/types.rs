@@ -66,3 +66,46 @@ fn objects_and_handles_are_counted() {
     assert_eq!((all.HighWaterNumberOfObjects, all.HighWaterNumberOfHandles), (1, 1));
     world.dereference(object);
 }
+
+#[test]
+fn waits_go_to_the_default_object_or_the_body() {
+    let world = World::new();
+    let directory = world.executive.facts_at("\\ObjectTypes").expect("there").body;
+    // SAFETY: permanent.
+    let event =
+        unsafe { world.executive.dispatcher_object(core::ptr::with_exposed_provenance_mut(directory)) };
+    assert_ne!(event.addr(), directory);
+    // SAFETY: the default object lives as long as the executive.
+    let event = unsafe { event.read() };
+    assert_eq!((event.Type, event.Size, event.SignalState), (0, 6, 1), "an event that is always signaled");
+    let object = world.make_object("\\A", nt::OBJ_PERMANENT);
+    // SAFETY: referenced.
+    assert_eq!(unsafe { world.executive.dispatcher_object(object) }.addr(), object.addr());
+}
+
+#[test]
+fn the_namespace_starts_like_that_of_windows() {
+    let world = World::new();
+    let known: std::vec::Vec<_> = world
+        .executive
+        .namespace()
+        .into_iter()
+        .map(|entry| std::format!("{} {}", entry.type_name, entry.path))
+        .collect();
+    assert_eq!(
+        known,
+        [
+            "Directory \\",
+            "SymbolicLink \\DosDevices",
+            "Directory \\GLOBAL??",
+            "Directory \\KernelObjects",
+            "Directory \\ObjectTypes",
+            "Type \\ObjectTypes\\Bell",
+            "Type \\ObjectTypes\\Directory",
+            "Type \\ObjectTypes\\SymbolicLink",
+            "Type \\ObjectTypes\\Type"
+        ]
+    );
+    let facts = world.executive.facts_at("\\KernelObjects").expect("there");
+    assert_eq!((facts.pointer_count, facts.handle_count, facts.flags), (1, 0, 0x12), "its entry alone");
+}
