@@ -8,7 +8,7 @@ use nt::profile::TypeIndexEncoding;
 use nt::{BugCheck, OBJECT_HEADER, OBJECT_HEADER_NAME_INFO, OBJECT_TYPE, Pod, flags, info};
 
 use super::globals::Globals;
-use super::types::ObjectType;
+use super::object_type::ObjectType;
 use crate::executive::Executive;
 use crate::platform::{Bugcheck, Platform};
 use crate::raw::{Live, field};

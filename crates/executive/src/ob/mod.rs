@@ -16,6 +16,7 @@
 
 mod capture;
 mod create;
+mod create_info;
 mod directory;
 mod facts;
 mod globals;
@@ -26,6 +27,7 @@ mod lifetime;
 mod link;
 mod lookup;
 mod name;
+mod object_type;
 mod open;
 mod process;
 mod security;

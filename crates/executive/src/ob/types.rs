@@ -4,10 +4,8 @@
 //! the [`Procedures`] that belong to the same type. A driver that overwrites the addresses changes nothing.
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::Ordering;
 
 use nt::{
     DISPATCHER_HEADER, EX_PUSH_LOCK, KEVENT, LIST_ENTRY, NTSTATUS, OBJECT_TYPE, OBJECT_TYPE_INITIALIZER,
@@ -20,6 +18,7 @@ use super::globals::{Globals, nt_string};
 use super::header::Header;
 use super::insert::Insertion;
 use super::lookup::ParseRequest;
+use super::object_type::ObjectType;
 use crate::ex::KernelRoutine;
 use crate::executive::Executive;
 use crate::ke::list;
@@ -66,93 +65,11 @@ impl<P: Platform> Clone for Procedures<P> {
 
 impl<P: Platform> Copy for Procedures<P> {}
 
-/// A type object. Only fields that both generations of `OBJECT_TYPE` have at the same place are reached through it; [`Tail`] has the
-/// others.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct ObjectType(Live<OBJECT_TYPE>);
-
 /// The fields behind the initializer, whose size differs.
 struct Tail {
     lock: Live<EX_PUSH_LOCK>,
     key: Live<u32>,
     callbacks: Live<LIST_ENTRY>,
-}
-
-impl ObjectType {
-    /// Wraps a type.
-    ///
-    /// # Safety
-    ///
-    /// `at` is a type object of this executive.
-    pub(super) unsafe fn new(at: *mut OBJECT_TYPE) -> Self {
-        // SAFETY: the caller's promise; types live as long as the executive.
-        Self(unsafe { Live::new(at) })
-    }
-
-    pub(super) const fn ptr(self) -> *mut OBJECT_TYPE {
-        self.0.ptr()
-    }
-
-    pub(super) const fn live(self) -> Live<OBJECT_TYPE> {
-        self.0
-    }
-
-    pub(super) fn info(self) -> Live<OBJECT_TYPE_INITIALIZER> {
-        field!(self.0, OBJECT_TYPE, TypeInfo)
-    }
-
-    pub(super) fn has_flag(self, flag: u8) -> bool {
-        field!(self.info(), OBJECT_TYPE_INITIALIZER, ObjectTypeFlags).get() & flag != 0
-    }
-
-    pub(super) fn invalid_attributes(self) -> u32 {
-        field!(self.info(), OBJECT_TYPE_INITIALIZER, InvalidAttributes).get()
-    }
-
-    pub(super) fn valid_access(self) -> u32 {
-        field!(self.info(), OBJECT_TYPE_INITIALIZER, ValidAccessMask).get()
-    }
-
-    pub(super) fn mapping(self) -> nt::GENERIC_MAPPING {
-        field!(self.info(), OBJECT_TYPE_INITIALIZER, GenericMapping).get()
-    }
-
-    pub(super) fn index(self) -> u8 {
-        field!(self.0, OBJECT_TYPE, Index).get()
-    }
-
-    pub(super) fn name(self) -> String {
-        let name = field!(self.0, OBJECT_TYPE, Name).get();
-        // SAFETY: the buffer is the type's own and never changes.
-        String::from_utf16_lossy(&unsafe { super::capture::copy_units(name.Buffer, name.Length) })
-    }
-
-    /// Counts objects up or down and keeps the high-water mark.
-    pub(super) fn count_objects(self, up: bool) {
-        let (now, high) = (
-            field!(self.0, OBJECT_TYPE, TotalNumberOfObjects),
-            field!(self.0, OBJECT_TYPE, HighWaterNumberOfObjects),
-        );
-        count(now, high, up);
-    }
-
-    /// Counts handles up or down and keeps the high-water mark.
-    pub(super) fn count_handles(self, up: bool) {
-        let (now, high) = (
-            field!(self.0, OBJECT_TYPE, TotalNumberOfHandles),
-            field!(self.0, OBJECT_TYPE, HighWaterNumberOfHandles),
-        );
-        count(now, high, up);
-    }
-}
-
-fn count(now: Live<u32>, high: Live<u32>, up: bool) {
-    if up {
-        let value = now.atomic().fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        high.atomic().fetch_max(value, Ordering::Relaxed);
-    } else {
-        now.atomic().fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl<P: Platform> Executive<P> {
