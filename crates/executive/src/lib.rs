@@ -30,8 +30,10 @@ mod callback;
 mod executive;
 mod platform;
 mod raw;
+mod symbols;
 
 pub use callback::{CallbackObject, CallbackOptions, RegisterError, Registration, StatusError};
-pub use ex::{Attempt, KernelObject, KernelRoutine, Replayed};
+pub use ex::{Attempt, KernelRoutine, Replayed};
 pub use executive::{BootError, Executive};
 pub use platform::{Bugcheck, Deadlock, Platform, PoolKind, Routine, SingleThreaded};
+pub use symbols::KernelSymbol;

@@ -126,37 +126,3 @@ fn a_listener_that_drops_itself_is_a_deadlock() {
     let outcome = end.expect_err("it ends").downcast::<Outcome>().expect("an outcome");
     assert!(matches!(*outcome, Outcome::Deadlock(_)), "{outcome}");
 }
-
-#[test]
-fn the_kernels_own_objects_and_listeners() {
-    for profile in Profile::ALL {
-        let nt = boot(profile);
-        nt.boot_kernel().expect("the later boot phases");
-        let snapshot = nt.snapshot();
-        let routines_of = |path: &str| -> Vec<String> {
-            let object = snapshot.objects.iter().find(|object| object.name.as_deref() == Some(path));
-            let listeners = object.into_iter().flat_map(|object| &object.listeners);
-            listeners.filter_map(|listener| listener.routine_name.clone()).collect()
-        };
-        assert_eq!(routines_of(r"\Callback\PowerState"), ["nt!EtwpPowerStateCallback"]);
-        assert_eq!(routines_of(r"\Callback\IoExternalDmaUnblock"), ["nt!PipCslStateChangeCallback"]);
-        if profile.builtin_names.value.contains(&"ProcessorAdd") {
-            assert_eq!(routines_of(r"\Callback\ProcessorAdd"), ["nt!PopNewProcessorCallback"]);
-        }
-        let unnamed: Vec<_> = snapshot.objects.iter().filter(|object| object.name.is_none()).collect();
-        let told: Vec<(bool, Option<&str>)> = unnamed
-            .iter()
-            .map(|object| (object.allow_multiple, object.listeners[0].routine_name.as_deref()))
-            .collect();
-        assert_eq!(
-            told,
-            [
-                (false, Some("nt!PopUmpoMessageCallback")),
-                (true, Some("nt!PopMonitorAlpcCallback")),
-                (false, Some("nt!SshpAlpcMessageCallback")),
-            ],
-            "{}",
-            profile.name
-        );
-    }
-}

@@ -26,7 +26,7 @@ use alloc::vec::Vec;
 use nt::{CALLBACK_OBJECT, EX_PUSH_LOCK, FAST_MUTEX, Irql, KEVENT, LIST_ENTRY, OBJECT_TYPE, UNICODE_STRING};
 
 pub use self::initialize::BUILTINS;
-pub use self::kernel::KernelObject;
+use self::kernel::KERNEL_OBJECTS;
 pub use self::notify::{Hook, Processing};
 pub use self::replay::{Attempt, Replayed};
 pub use self::routines::KernelRoutine;
@@ -34,6 +34,7 @@ pub use self::routines::KernelRoutine;
 use crate::executive::{self, Executive};
 use crate::platform::Platform;
 use crate::raw::{Live, field};
+use crate::symbols::KernelSymbol;
 
 /// Global variables of `ex`.
 #[repr(C)]
@@ -49,7 +50,7 @@ pub(crate) struct Globals {
     /// `ExCbSetSystemTime` and its like, in the order of the profile's names.
     builtins: [*mut CALLBACK_OBJECT; BUILTINS],
     /// Objects that the kernel made later and keeps.
-    kernel: [*mut CALLBACK_OBJECT; KernelObject::COUNT],
+    kernel: [*mut CALLBACK_OBJECT; KERNEL_OBJECTS],
     /// `KiDynamicProcessorLock`.
     processor_lock: FAST_MUTEX,
     /// Processors that run.
@@ -120,5 +121,23 @@ impl<P: Platform> Executive<P> {
     /// Returns the value of `nt!ExCallbackObjectType`: null before `ExpInitializeCallbacks`.
     pub fn ExCallbackObjectType(&self) -> *mut OBJECT_TYPE {
         field!(self.ex(), Globals, object_type).get()
+    }
+
+    /// Names the variables of `ex`. The two list variables exist where the version has the list.
+    pub(crate) fn ex_symbols(&self) -> Vec<KernelSymbol> {
+        let mut symbols = Vec::new();
+        if let Some(head) = self.ExpCallbackListHead() {
+            symbols.push(KernelSymbol::at("ExpCallbackListHead", head));
+            symbols.push(KernelSymbol::at("ExpCallbackListLock", self.ExpCallbackListLock()));
+        }
+        symbols.push(KernelSymbol::at("ExpCallbackEvent", self.ExpCallbackEvent()));
+        let object_type = field!(self.ex(), Globals, object_type).ptr();
+        symbols.push(KernelSymbol::at("ExCallbackObjectType", object_type));
+        for (index, name) in self.profile().builtin_names.value.iter().take(BUILTINS).enumerate() {
+            let variable = field!(self.ex(), Globals, builtins).element(index).ptr();
+            symbols.push(KernelSymbol::at(alloc::format!("ExCb{name}"), variable));
+        }
+        symbols.extend(self.ex_kernel_symbols());
+        symbols
     }
 }

@@ -8,7 +8,7 @@ use crate::executive::Executive;
 use crate::platform::{Platform, Routine};
 
 /// Bytes of text per routine.
-const SLOT: usize = 16;
+pub(crate) const SLOT: usize = 16;
 
 macro_rules! routines {
     ($($(#[doc = $doc:literal])* $name:ident),* $(,)?) => {

@@ -17,6 +17,7 @@ use crate::ke::list;
 use crate::mm::HostCell;
 use crate::platform::Platform;
 use crate::raw::{Live, field};
+use crate::symbols::KernelSymbol;
 
 /// What `ob` keeps in the executive's globals. All zero before the start.
 #[repr(C)]
@@ -83,6 +84,17 @@ impl<P: Platform> Executive<P> {
     pub(crate) fn ob_dispose(&self) {
         self.processes().dispose();
         self.dispose_procedures();
+    }
+
+    /// Names the variables of `ob` that a debugger knows.
+    pub(crate) fn ob_symbols(&self) -> [KernelSymbol; 4] {
+        let ob = self.ob();
+        [
+            KernelSymbol::at("ObTypeIndexTable", field!(ob, Globals, types).ptr()),
+            KernelSymbol::at("ObpRootDirectoryObject", field!(ob, Globals, root).ptr()),
+            KernelSymbol::at("ObpTypeDirectoryObject", field!(ob, Globals, type_directory).ptr()),
+            KernelSymbol::at("ObHeaderCookie", field!(ob, Globals, cookie).ptr()),
+        ]
     }
 
     fn own_initializer(&self) -> OBJECT_TYPE_INITIALIZER {

@@ -6,7 +6,7 @@ use std::ptr::null_mut;
 
 use nt::{Irql, Profile};
 use record::{Mode, What};
-use ringbell_executive::{Executive, KernelObject, KernelRoutine, Routine, ex::Processing, solo::Solo};
+use ringbell_executive::{Executive, KernelRoutine, Routine, ex::Processing, solo::Solo};
 
 use crate::support::*;
 
@@ -229,7 +229,7 @@ fn c106_umpo_routine_is_no_exception() {
     // The object of the port, as the kernel makes it: one routine, and it is this one.
     let nt = boot(Profile::DEFAULT);
     nt.boot_kernel().expect("the kernel's objects");
-    let port = nt.kernel_object(KernelObject::PowerPort);
+    let port = nt.kernel_object("PowerPort");
     nt.platform().listen();
     ring(&nt, port, 0, 9);
     let heard = nt.platform().take_events();

@@ -4,7 +4,6 @@
 use std::ffi::c_void;
 use std::ptr::{null_mut, with_exposed_provenance_mut};
 
-use executive::KernelObject;
 use nt::catalog::{self, Argument, Call, Condition, Name, Structure};
 use nt::{CALLBACK_OBJECT, Irql, KernelMode, NTSTATUS, OBJ_CASE_INSENSITIVE, UNICODE_STRING};
 use ntoskrnl::Host;
@@ -91,8 +90,7 @@ impl World {
 
     /// The kernel's own object behind an ALPC port.
     fn unnamed(&self, key: &str, port: &str) -> Result<*mut CALLBACK_OBJECT, String> {
-        let kernel = KernelObject::ALL.into_iter().find(|object| format!("{object:?}") == key);
-        let object = kernel.map_or(null_mut(), |kernel| self.kernel().executive().kernel_object(kernel));
+        let object = self.kernel().executive().kernel_object(key);
         if object.is_null() {
             return Err(format!("the kernel has not created the object behind `{port}`"));
         }
