@@ -5,6 +5,7 @@ use std::ptr::NonNull;
 use executive::{Platform, PoolKind};
 use nt::{DRIVER_EXTENSION, DRIVER_OBJECT, UNICODE_STRING};
 
+use super::module_list::{Entry, Facts};
 use super::world::World;
 
 /// `IO_TYPE_DRIVER`.
@@ -23,6 +24,7 @@ struct Block {
 pub(crate) struct DriverObject {
     block: NonNull<Block>,
     bytes: usize,
+    module: Entry,
 }
 
 impl DriverObject {
@@ -30,6 +32,8 @@ impl DriverObject {
     pub(crate) fn new(world: &World, name: &str, base: u64, size: u64, entry: u64) -> Option<Self> {
         // A second driver of the same name is `listener.sys#2`, and its service `listener#2`.
         let service = name.replace(".sys", "");
+        let folder = "\\SystemRoot\\System32\\drivers\\";
+        let module = Entry::add(world, world.modules.get(), Facts { name, folder, base, size, entry })?;
         let texts = [
             format!("\\Driver\\{service}"),
             format!("\\Registry\\Machine\\System\\CurrentControlSet\\Services\\{service}"),
@@ -63,6 +67,7 @@ impl DriverObject {
         fields.object.Size = size_of::<DRIVER_OBJECT>() as i16;
         fields.object.DriverStart = pointer(base);
         fields.object.DriverSize = size as u32;
+        fields.object.DriverSection = pointer(module.address());
         fields.object.DriverExtension = &raw mut fields.extension;
         fields.object.DriverName = name;
         fields.object.DriverInit = pointer(entry);
@@ -70,7 +75,7 @@ impl DriverObject {
         fields.extension.ServiceKeyName = service;
         fields.registry_path = registry;
         block.as_ptr().expose_provenance();
-        Some(Self { block, bytes })
+        Some(Self { block, bytes, module })
     }
 
     /// Returns the address of the `DRIVER_OBJECT`.
@@ -92,6 +97,7 @@ impl DriverObject {
 
     /// Frees it.
     pub(crate) fn release(self, world: &World) {
+        self.module.remove(world);
         // SAFETY: allocated by `new` with these bytes; its driver is gone.
         unsafe { world.release(PoolKind::NonPagedNx, self.block.cast(), self.bytes) };
     }

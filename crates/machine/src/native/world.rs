@@ -17,11 +17,11 @@ use super::absent::Absent;
 use super::channel::Channel;
 use super::decoy::Decoy;
 use super::kernel_image::{self, Contents};
-use super::memory;
 use super::pool::Arena;
 use super::processor::{self, NOW};
 use super::scheduler::Scheduler;
 use super::sys::Access;
+use super::{memory, module_list};
 use crate::{Config, plan};
 
 /// Scheduling points between two looks at the timers.
@@ -41,6 +41,8 @@ pub(crate) struct World {
     pub(super) absent: Absent,
     pub(super) drivers: RefCell<super::driver::Drivers>,
     pub(super) stubs: RefCell<std::collections::BTreeMap<String, u64>>,
+    /// Head of `PsLoadedModuleList`, null before boot.
+    pub(super) modules: Cell<*mut nt::LIST_ENTRY>,
     pub(super) kernel: OnceCell<&'static Kernel>,
     random: Cell<u64>,
     points: Cell<u64>,
@@ -121,6 +123,7 @@ impl World {
             absent: Absent::default(),
             drivers: RefCell::default(),
             stubs: RefCell::default(),
+            modules: Cell::new(std::ptr::null_mut()),
             kernel: OnceCell::new(),
             random,
             points: Cell::new(0),
@@ -155,6 +158,8 @@ impl World {
                 done.map_err(|status| format!("the kernel's own objects cannot be created: {status}"))?;
             }
             world.fill_variables();
+            world.modules.set(module_list::start(world));
+            module_list::add_kernel(world, world.modules.get()).ok_or("no pool for the list of modules")?;
             world.record(What::Booted {
                 profile: world.profile.name.into(),
                 build: world.profile.build,
