@@ -129,3 +129,20 @@ fn a_ring_of_nothing_or_at_an_impossible_level_is_refused_and_the_machine_lives_
     machine.notify("powerstate", 0, 0, 2).unwrap();
     assert_eq!(machine.finish().ending, Ending::Finished);
 }
+
+#[test]
+fn the_kernels_own_routines_have_names() {
+    let outcome = machine(Config::default()).finish();
+    let kernel = &outcome.modules.0[0];
+    assert_eq!(kernel.name, "nt");
+    assert!(kernel.symbols.is_sorted());
+    let registered: Vec<_> = outcome
+        .events
+        .iter()
+        .filter_map(|event| match &event.what {
+            What::Registered { routine, .. } => Some(outcome.modules.locate(*routine).to_string()),
+            _ => None,
+        })
+        .collect();
+    assert!(registered.iter().any(|name| name.ends_with("(EtwpPowerStateCallback)")), "{registered:?}");
+}

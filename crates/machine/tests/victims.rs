@@ -4,29 +4,9 @@
 
 mod common;
 
-use common::{driver, machine, printed, run, run_all};
-use record::{Access, BugcheckRecord, Ending, What};
-use ringbell_machine::{Config, Machine, Outcome, plan};
-
-/// Runs a victim that must end in a bugcheck; it said what it was about to do and did not survive.
-fn bugcheck(name: &str) -> (Outcome, BugcheckRecord) {
-    bugcheck_of(name, run(name))
-}
-
-fn bugcheck_of(name: &str, outcome: Outcome) -> (Outcome, BugcheckRecord) {
-    let Ending::Bugcheck(record) = outcome.ending.clone() else { panic!("{name}: {:?}", outcome.ending) };
-    let lines = printed(&outcome);
-    assert!(!lines.is_empty(), "{name} printed nothing");
-    assert!(!lines.iter().any(|line| line.contains("survived")), "{name}: {lines:?}");
-    assert!(matches!(outcome.events.last().unwrap().what, What::Bugcheck(_)), "{name}");
-    (outcome, *record)
-}
-
-/// Symbol that the blamed address lies in.
-fn culprit(outcome: &Outcome, record: &BugcheckRecord) -> String {
-    let located = outcome.modules.locate(record.at.expect("somebody to blame"));
-    located.symbol.map_or_else(|| located.to_string(), |(name, _)| name.to_owned())
-}
+use common::{bugcheck, culprit, driver, machine, printed, run};
+use record::{Access, Ending, What};
+use ringbell_machine::{Config, Machine, plan};
 
 #[test]
 fn a_bad_access_is_told_with_address_instruction_and_function() {
@@ -216,86 +196,4 @@ fn what_is_no_driver_is_refused_in_one_sentence_and_the_machine_lives_on() {
     let outcome = machine.finish();
     assert_eq!(outcome.ending, Ending::Finished);
     assert_eq!(outcome.drivers.len(), 1);
-}
-
-#[test]
-fn a_fault_in_the_kernel_is_blamed_on_the_driver_whose_call_led_there() {
-    let (outcome, record) = bugcheck("corrupt-event");
-    assert!(matches!(record.code, 0x50 | 0x139), "{record:?}");
-    assert_eq!(culprit(&outcome, &record), "CorruptEvent");
-
-    let (outcome, record) = bugcheck("corrupt-registration");
-    assert_eq!((record.code, record.parameters[0]), (0x139, 3), "{record:?}");
-    assert_eq!(culprit(&outcome, &record), "CorruptRegistration");
-}
-
-#[test]
-fn a_fault_in_a_routine_is_told_with_the_listener_and_not_the_ringer() {
-    let (outcome, record) = bugcheck_of("fault-in-routine", run_all(&["fault-in-routine", "ringer"]));
-    assert!(record.reason.contains("0xc0ffee"), "{}", record.reason);
-    let located = outcome.modules.locate(record.at.unwrap());
-    assert_eq!(located.module.unwrap().name, "fault-in-routine.sys");
-    let callers: Vec<_> = record.stack.iter().map(|at| outcome.modules.locate(*at).to_string()).collect();
-    assert!(callers.iter().any(|caller| caller.starts_with("ringer.sys")), "{callers:?}");
-}
-
-#[test]
-fn a_routine_left_by_a_driver_that_failed_to_load_is_a_jump_into_what_was_unloaded() {
-    let (outcome, record) =
-        bugcheck_of("entry-fails-registered", run_all(&["entry-fails-registered", "ringer"]));
-    assert_eq!(record.code, 0xCE, "{record:?}");
-    let located = outcome.modules.locate(record.at.unwrap());
-    assert_eq!(located.module.unwrap().name, "entry-fails-registered.sys", "{located}");
-}
-
-#[test]
-fn misuse_of_an_export_is_a_bugcheck_that_names_the_driver() {
-    for (name, symbol) in [
-        ("double-free", "DoubleFree"),
-        ("free-nonsense", "FreeNonsense"),
-        ("unregister-null", "UnregisterNull"),
-        ("unregister-twice", "UnregisterTwice"),
-    ] {
-        let (outcome, record) = bugcheck(name);
-        assert_eq!(culprit(&outcome, &record), symbol, "{name}: {record:?}");
-    }
-    let (_, record) = bugcheck("bugcheck");
-    assert_eq!((record.code, record.parameters), (0xE2, [0x1111, 0x2222, 0x3333, 0xFFFF_F800_4444_4444]));
-}
-
-#[test]
-fn a_wait_without_an_end_is_found_at_once_and_named() {
-    let started = std::time::Instant::now();
-    let outcome = run("wait-forever");
-    let Ending::Hang(hang) = &outcome.ending else { panic!("{:?}", outcome.ending) };
-    assert!(hang.deadlock, "{hang:?}");
-    assert!(started.elapsed().as_millis() < 1500, "long before the limit of two seconds");
-    assert!(hang.details.iter().any(|line| line.contains("wait-forever.sys+")), "{hang:?}");
-}
-
-#[test]
-fn endless_calls_of_exports_are_a_hang() {
-    let outcome = run("endless-calls");
-    let Ending::Hang(hang) = &outcome.ending else { panic!("{:?}", outcome.ending) };
-    let located = outcome.modules.locate(hang.at.expect("an address"));
-    assert_eq!(located.module.map(|module| module.name.as_str()), Some("endless-calls.sys"), "{located}");
-}
-
-#[test]
-fn pool_ends_politely() {
-    let outcome = run("pool-exhaustion");
-    assert_eq!(outcome.ending, Ending::Finished);
-    assert_eq!(outcome.drivers[0].entry_status, Some(0xC000_009A));
-    assert!(printed(&outcome).contains(&"pool-exhaustion: refused, all given back"));
-}
-
-#[test]
-fn an_entry_that_fails_leaves_nothing() {
-    for (name, status) in [("entry-not-connected", 0xC000_009D), ("entry-no-resources", 0xC000_009A)] {
-        let outcome = run(name);
-        assert_eq!(outcome.ending, Ending::Finished);
-        assert_eq!(outcome.drivers[0].entry_status, Some(status));
-        assert_eq!(outcome.drivers[0].unload, record::UnloadOutcome::EntryFailed);
-        assert!(outcome.events.iter().any(|event| matches!(event.what, What::ImageUnloaded { .. })));
-    }
 }

@@ -61,10 +61,16 @@ fn connect() -> Option<(&'static Shared, UnixStream)> {
     Some((shared, stream))
 }
 
+/// The kernel image as a module: its exports, and the executive's own routines and variables.
 fn kernel_module(world: &World) -> Module {
     let decoy = world.decoy.borrow();
-    let symbols =
-        decoy.symbols().map(|(name, offset)| Symbol { rva: offset as u32, name: name.to_owned() }).collect();
+    let exports = decoy.symbols().map(|(name, offset)| Symbol { rva: offset as u32, name: name.to_owned() });
+    let own = world.kernel().executive().kernel_symbols().into_iter().filter_map(|symbol| {
+        let offset = (symbol.address as u64).checked_sub(plan::KERNEL_IMAGE.base)?;
+        (offset < decoy.size).then(|| Symbol { rva: offset as u32, name: symbol.name.into() })
+    });
+    let mut symbols: Vec<_> = exports.chain(own).collect();
+    symbols.sort();
     Module { name: "nt".into(), base: plan::KERNEL_IMAGE.base, size: decoy.size, symbols }
 }
 

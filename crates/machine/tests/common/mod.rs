@@ -1,9 +1,11 @@
 //! Loading the bundled drivers.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::allow_attributes, reason = "which part differs")]
 
 use std::path::Path;
 use std::time::Duration;
 
-use record::What;
+use record::{BugcheckRecord, Ending, What};
 use ringbell_machine::{Config, Machine, Outcome};
 
 /// Returns the bytes of a bundled driver.
@@ -55,4 +57,25 @@ pub(crate) fn printed(outcome: &Outcome) -> Vec<&str> {
             _ => None,
         })
         .collect()
+}
+
+/// Runs a victim that must end in a bugcheck; it said what it was about to do and did not survive.
+pub(crate) fn bugcheck(name: &str) -> (Outcome, BugcheckRecord) {
+    bugcheck_of(name, run(name))
+}
+
+/// Takes a run for one of `name`'s that must have ended in a bugcheck.
+pub(crate) fn bugcheck_of(name: &str, outcome: Outcome) -> (Outcome, BugcheckRecord) {
+    let Ending::Bugcheck(record) = outcome.ending.clone() else { panic!("{name}: {:?}", outcome.ending) };
+    let lines = printed(&outcome);
+    assert!(!lines.is_empty(), "{name} printed nothing");
+    assert!(!lines.iter().any(|line| line.contains("survived")), "{name}: {lines:?}");
+    assert!(matches!(outcome.events.last().unwrap().what, What::Bugcheck(_)), "{name}");
+    (outcome, *record)
+}
+
+/// Symbol that the blamed address lies in.
+pub(crate) fn culprit(outcome: &Outcome, record: &BugcheckRecord) -> String {
+    let located = outcome.modules.locate(record.at.expect("somebody to blame"));
+    located.symbol.map_or_else(|| located.to_string(), |(name, _)| name.to_owned())
 }
