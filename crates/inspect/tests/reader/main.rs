@@ -1,0 +1,6 @@
+//! The lower half of the crate: files become memory, or are refused in words.
+//!
+//! Every file here is written with literal offsets, never through the crate's own structures.
+
+mod sparse;
+mod translate;
