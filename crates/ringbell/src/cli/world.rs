@@ -37,14 +37,14 @@ impl World {
             .map_err(|status| Failure::new(format!("the kernel's later boot phases failed with {status}")))
     }
 
-    /// Says where the later objects of a version are not known: they are then those of Windows 8.1 and later.
+    /// Says where the later objects of a version are not known: then there are none.
     pub(super) fn admit(&self) {
         let profile = self.executive.profile();
         let known = |entry: &catalog::Entry| entry.exists_in(profile) == Some(true);
         let mut later = catalog::entries().filter(|entry| entry.gathered == catalog::Gathered::Unnamed);
         if !later.all(known) {
             output::say(&format!(
-                "which objects the kernel of `{}` creates after the built-in ones is not known; those of `win81` are shown",
+                "which objects the kernel of `{}` creates after the built-in ones has not been examined; none are made",
                 profile.name
             ));
         }
