@@ -70,7 +70,7 @@ pub trait Platform {
     fn spin_wait(&self, lock: *const KSPIN_LOCK);
 
     /// Returns a 16-byte aligned block of `bytes` for one pool allocation, its `POOL_HEADER` included, or
-    /// `None` where the pool is exhausted. The contents are undefined.
+    /// `None` where the pool is exhausted. The contents are undefined. May be called with push locks held.
     fn allocate(&self, pool: PoolKind, bytes: usize) -> Option<NonNull<u8>>;
 
     /// Takes a block back.
@@ -99,7 +99,8 @@ pub trait Platform {
     /// that nobody can ever unpark this thread ends the world with [`Platform::deadlock`].
     fn park(&self, deadline: Option<i64>);
 
-    /// Unblocks `thread`.
+    /// Unblocks `thread`. Called with the dispatcher lock held: an implementation must not call the
+    /// executive.
     fn unpark(&self, thread: NonNull<KTHREAD>);
 
     /// Returns the time since boot in units of 100 ns.
@@ -138,7 +139,8 @@ pub trait Platform {
         false
     }
 
-    /// Takes an event.
+    /// Takes an event. Called at any IRQL and with any lock held: an implementation must not call the
+    /// executive.
     fn emit(&self, what: record::What) {
         let _ = what;
     }

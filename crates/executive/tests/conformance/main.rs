@@ -17,3 +17,4 @@ mod register;
 mod statements;
 mod support;
 mod threads;
+mod waits;
