@@ -55,7 +55,7 @@ impl CallbackOptions {
         Self { name: None, attributes: 0, multiple: true }
     }
 
-    /// Keeps the name until [`CallbackObject::make_temporary`].
+    /// Keeps the name until [`CallbackObject::make_temporary`](super::CallbackObject::make_temporary).
     #[must_use]
     pub const fn permanent(mut self) -> Self {
         self.attributes |= OBJ_PERMANENT;
