@@ -17,15 +17,12 @@ pub(crate) fn confine() {
     trap_system_calls();
 }
 
-/// Makes every system call trap whose instruction lies below the end of the kernel range. Host code lies above it,
-/// unless the program was linked to a fixed low address; such a program goes without.
+/// Makes every system call trap whose instruction lies below the end of the kernel range. Host code lies above it: a
+/// program for which that is not so does not boot.
 fn trap_system_calls() {
     const PR_SET_SYSCALL_USER_DISPATCH: libc::c_int = 59;
     const PR_SYS_DISPATCH_ON: libc::c_ulong = 1;
     const END_OF_ADDRESSES: u64 = 1 << 47;
-    if (trap_system_calls as *const () as u64) < plan::KERNEL.end {
-        return;
-    }
     let excepted = plan::KERNEL.end as libc::c_ulong;
     let length = (END_OF_ADDRESSES - plan::KERNEL.end) as libc::c_ulong;
     let no_selector: libc::c_ulong = 0;

@@ -35,6 +35,10 @@ pub(crate) enum Exercise {
     Wait,
     /// Send these bytes instead of a reply.
     Babble(Vec<u8>),
+    /// Say that the ring is full, for ever.
+    Nag,
+    /// Answer, and then answer again.
+    AnswerTwice,
     /// Answer another question.
     Confuse,
     /// Overwrite the ring and last words with this byte, then answer.
@@ -66,6 +70,11 @@ pub(crate) fn run(exercise: Exercise, world: &'static World) -> Reply {
         Exercise::Run(code) => world.perform(move |world| execute(world, &code)),
         Exercise::Wait => world.perform(|world| world.park(None)),
         Exercise::Babble(bytes) => world.channel.babble(&bytes),
+        Exercise::Nag => loop {
+            world.channel.send(&Reply::RingFull);
+            world.channel.receive();
+        },
+        Exercise::AnswerTwice => world.channel.send(&Reply::Done),
         Exercise::Confuse => return Reply::Unloaded(record::UnloadOutcome::Kept),
         Exercise::Scribble(byte) => world.channel.scribble(byte),
         Exercise::Stop => drop(sys::signal_process(std::process::id(), libc::SIGSTOP)),

@@ -135,7 +135,8 @@ impl Host for World {
     }
 
     fn is_mapped(&self, address: u64) -> bool {
-        super::sys::is_readable(address)
+        let shared = plan::KUSER_SHARED_DATA..plan::KUSER_SHARED_DATA + plan::PAGE;
+        shared.contains(&address) || plan::is_guest(address, 1) && super::sys::is_readable(address)
     }
 
     unsafe fn call_driver(&self, routine: u64, arguments: &[u64]) -> u64 {

@@ -174,6 +174,16 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_handed_out_cannot_even_be_read() {
+        let mut arena = arena(3);
+        let block = address(arena.allocate(100).unwrap());
+        assert!(sys::is_readable(block));
+        assert!(!sys::is_readable(arena.region.end() - 8));
+        assert!(!sys::is_readable(0));
+        assert!(!sys::is_readable(crate::plan::KUSER_SHARED_DATA));
+    }
+
+    #[test]
     fn an_arena_ends() {
         let mut arena = arena(2);
         assert!(arena.allocate(0x10_0001).is_none());

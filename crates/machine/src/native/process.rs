@@ -113,7 +113,18 @@ impl Process {
         }
         let deadline = Instant::now() + limit;
         let mut outgoing = command.map(wire::encode).unwrap_or_default();
+        if command.is_some() && !self.incoming.is_empty() {
+            self.tainted = Some("the kernel process spoke without being asked".into());
+            self.reap(false);
+            return None;
+        }
         loop {
+            // Looked at in every turn: a process that talks all the time is late, too.
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                self.expire();
+                return None;
+            }
             match self.hear() {
                 Ok(Some(Reply::RingFull)) => {
                     self.drain();
@@ -124,11 +135,6 @@ impl Process {
                     return Some(reply);
                 }
                 Ok(None) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        self.expire();
-                        return None;
-                    }
                     if !self.turn(&mut outgoing, left) {
                         self.reap(false);
                         return None;

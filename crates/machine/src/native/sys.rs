@@ -254,6 +254,10 @@ pub(crate) unsafe fn discard(base: u64, size: u64) -> io::Result<()> {
 /// Returns whether the eight bytes around `address` can be read. Touches nothing.
 pub(crate) fn is_readable(address: u64) -> bool {
     let set = std::ptr::with_exposed_provenance::<libc::c_void>((address & !7) as usize);
+    if set.is_null() {
+        // A null set means that none is given.
+        return false;
+    }
     let nothing = std::ptr::null_mut::<libc::c_void>();
     // The kernel copies the set in before it looks at `how`, which names no operation: the answer is `EFAULT` or `EINVAL`.
     // SAFETY: the call changes nothing, and the kernel checks the address.

@@ -153,6 +153,26 @@ fn an_answer_to_another_question_ends_the_machine() {
 }
 
 #[test]
+fn a_process_that_nags_for_ever_is_late_all_the_same() {
+    let mut machine = boot(Config { timeout: Duration::from_millis(200), ..Config::default() });
+    ask(&mut machine, Exercise::Nag).unwrap_err();
+    assert!(matches!(machine.finish().ending, Ending::Hang(_)));
+}
+
+#[test]
+fn an_answer_too_many_is_not_taken_for_the_next_one() {
+    let mut machine = boot(Config::default());
+    ask(&mut machine, Exercise::AnswerTwice).unwrap();
+    // Until the second answer has arrived it is taken for this one's; then there is one too many again.
+    let _ = ask(&mut machine, Exercise::Print);
+    let _ = ask(&mut machine, Exercise::Print);
+    std::thread::sleep(Duration::from_millis(50));
+    let _ = ask(&mut machine, Exercise::Print);
+    let outcome = machine.finish();
+    assert!(!outcome.tainted.is_empty());
+}
+
+#[test]
 fn a_process_that_scribbles_over_shared_memory_cannot_fool_or_crash_its_parent() {
     for byte in [0x00, 0x01, 0x7F, 0xFF] {
         let mut machine = boot(Config::default());

@@ -90,6 +90,12 @@ impl World {
         let Some(profile) = Profile::by_name(&config.profile) else {
             return Err(format!("no version profile `{}`", config.profile));
         };
+        if (Self::ground as *const () as u64) < plan::HOST_STACKS {
+            let what = "this program is linked to a fixed low address, where the machine's memory has to be";
+            return Err(format!(
+                "{what}\nhint: build it as a position-independent executable, as Rust does by default"
+            ));
+        }
         memory::reserve()?;
         let failed = |what: &str| format!("cannot make {what}");
         processor::start(profile).ok_or_else(|| failed("the processor"))?;
