@@ -99,7 +99,7 @@ pub enum Access {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum What {
     // --- the machine -------------------------------------------------------------------------------------------
-    /// The executive is up.
+    /// The executive starts. What follows, up to the first [`What::Step`], is the boot.
     Booted {
         /// Version profile, as spelled on the command line (`win11-24h2`).
         profile: String,

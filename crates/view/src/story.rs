@@ -130,6 +130,7 @@ impl Teller<'_> {
         match &event.what {
             What::Booted { profile, build, seed } => {
                 self.line(&format!("boot {profile} (build {build}), seed {seed}"));
+                self.depth = 1;
             }
             What::Step { text } => {
                 self.depth = 0;

@@ -88,9 +88,10 @@ impl<P: Platform> Executive<P> {
         let tell_end =
             |delivered| self.tell(|| What::NotifyEnd { object: callback_object.addr() as u64, delivered });
         let holds = self.profile().notify_dispatch_mode.value == nt::profile::NotifyDispatchMode::Held;
+        // Told before the lock raises the IRQL, so that the record shows the caller's.
+        tell_begin(holds && self.platform().irql() == Irql::DISPATCH);
         // Looked at without the lock: whoever registers at this moment is late.
         if list::is_empty(head) {
-            tell_begin(holds && self.platform().irql() == Irql::DISPATCH);
             tell_end(0);
             return;
         }
@@ -98,7 +99,6 @@ impl<P: Platform> Executive<P> {
         // Above `DISPATCH_LEVEL` NT would lower CR8 here; this ends the world.
         let mut old = self.ke_acquire(lock);
         let held = holds && old == Irql::DISPATCH;
-        tell_begin(held);
 
         let mut delivered = 0;
         let mut node = head;

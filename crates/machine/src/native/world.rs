@@ -154,6 +154,11 @@ impl World {
     /// Says why it did not come up.
     pub(crate) fn boot(&'static self) -> Result<(), String> {
         self.perform(|world| {
+            world.record(What::Booted {
+                profile: world.profile.name.into(),
+                build: world.profile.build,
+                seed: world.config.seed,
+            });
             let kernel = Kernel::boot(world, world.profile).map_err(|error| error.to_string())?;
             let kernel: &'static Kernel = Box::leak(Box::new(kernel));
             if ntoskrnl::install(kernel).is_err() || world.kernel.set(kernel).is_err() {
@@ -166,11 +171,6 @@ impl World {
             world.fill_variables();
             world.modules.set(module_list::start(world));
             module_list::add_kernel(world, world.modules.get()).ok_or("no pool for the list of modules")?;
-            world.record(What::Booted {
-                profile: world.profile.name.into(),
-                build: world.profile.build,
-                seed: world.config.seed,
-            });
             Ok(())
         })
     }
