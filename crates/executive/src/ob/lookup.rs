@@ -263,14 +263,13 @@ impl<P: Platform> Executive<P> {
             self.dereference(found);
             return target.map(Step::Reparse);
         }
-        if let Some(parse) = self.procedures(self.type_of(found)).parse {
-            let result = if lookup.insert.is_some() {
-                Err(STATUS_OBJECT_TYPE_MISMATCH)
-            } else {
-                let request = parse_request(lookup, found, name, remaining);
-                // SAFETY: the object is referenced for the duration of the call.
-                unsafe { parse(self, &request) }
-            };
+        // A creation stops at the object, whose parse procedure knows nothing of insertions.
+        if let Some(parse) = self.procedures(self.type_of(found)).parse
+            && lookup.insert.is_none()
+        {
+            let request = parse_request(lookup, found, name, remaining);
+            // SAFETY: the object is referenced for the duration of the call.
+            let result = unsafe { parse(self, &request) };
             self.dereference(found);
             // SAFETY: a parse procedure returns a referenced object.
             let body = unsafe { Header::of(result?) };

@@ -167,26 +167,29 @@ fn parsable_objects_answer_for_what_is_below() {
     initializer.PoolType = world.executive.nonpaged_pool_type();
     let procedures = Procedures { parse: Some(parse), ..Procedures::NONE };
     let door = world.executive.ObCreateObjectType("Door", &initializer, procedures).expect("a type").as_ptr();
-    let attributes = Attributes::named("\\Door", OBJ_PERMANENT);
-    let (mut object, mut handle) = (ptr::null_mut(), ptr::null_mut());
-    // SAFETY: locals, and attributes that own what they point to.
-    let status = unsafe {
-        world.executive.ObCreateObject(
-            0,
-            door,
-            &raw const attributes.all,
-            0,
-            ptr::null_mut(),
-            8,
-            0,
-            0,
-            &raw mut object,
-        )
+    let create = || {
+        let attributes = Attributes::named("\\Door", OBJ_PERMANENT);
+        let (mut object, mut handle) = (ptr::null_mut(), ptr::null_mut());
+        // SAFETY: locals, and attributes that own what they point to.
+        let status = unsafe {
+            world.executive.ObCreateObject(
+                0,
+                door,
+                &raw const attributes.all,
+                0,
+                ptr::null_mut(),
+                8,
+                0,
+                0,
+                &raw mut object,
+            )
+        };
+        assert_eq!(status, STATUS_SUCCESS);
+        // SAFETY: created above.
+        unsafe { world.executive.ObInsertObject(object, 0, 0, ptr::null_mut(), &raw mut handle) }
     };
-    assert_eq!(status, STATUS_SUCCESS);
-    // SAFETY: created above.
-    let status = unsafe { world.executive.ObInsertObject(object, 0, 0, ptr::null_mut(), &raw mut handle) };
-    assert_eq!(status, STATUS_SUCCESS);
+    assert_eq!(create(), STATUS_SUCCESS);
+    assert_eq!(create(), nt::STATUS_OBJECT_NAME_COLLISION, "the name is taken, whatever lies below it");
     let open = |path: &str| world.open_type(&Attributes::named(path, 0), door, 0, 0);
     assert!(open("\\Door").is_ok() && open("\\Door\\Yes").is_ok());
     assert_eq!(open("\\Door\\No"), Err(STATUS_OBJECT_NAME_NOT_FOUND));
