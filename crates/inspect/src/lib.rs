@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod memory;
+pub mod trace;
 mod translate;
 
 pub use memory::{

@@ -17,6 +17,7 @@ mod finding;
 mod module;
 mod object;
 mod report;
+mod trace;
 
 pub use ending::{BugcheckRecord, Ending, HangRecord, Registers};
 pub use event::{Access, CreateOutcome, EntryPoint, Event, Mode, RefusedBecause, What};
@@ -24,3 +25,4 @@ pub use finding::{Finding, RuleId, Severity};
 pub use module::{Located, Module, Modules, Symbol};
 pub use object::{ListenerSnapshot, NamespaceEntry, ObjectSnapshot, Snapshot};
 pub use report::{DriverRecord, HostFacts, Report, Reproducible, UnloadOutcome};
+pub use trace::{AskedName, AttemptVerdict, ListedObject, NamePlace, TraceAttempt, TraceLog};

@@ -77,7 +77,7 @@ pub fn snapshot(snapshot: &Snapshot) -> Result<String, serde_json::Error> {
     Ok(text)
 }
 
-fn hex_words(value: &mut Value) {
+pub(crate) fn hex_words(value: &mut Value) {
     match value {
         Value::Object(map) => {
             for (key, value) in map.iter_mut() {

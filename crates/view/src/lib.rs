@@ -9,4 +9,5 @@ pub mod json;
 pub mod namespace;
 pub mod story;
 pub mod text;
+pub mod trace;
 pub mod windbg;

@@ -16,6 +16,7 @@ mod objects;
 mod options;
 mod output;
 mod run;
+mod trace;
 mod usage;
 mod world;
 
@@ -53,6 +54,8 @@ enum Command {
     Dt(dt::Arguments),
     /// Tell which imports of drivers are there, and rank what is missing over many
     Imports(imports::Arguments),
+    /// Read a debugger's log of `nt!ExCreateCallback` back into a table
+    Trace(trace::Arguments),
 }
 
 /// Runs the command and returns its exit code.
@@ -69,6 +72,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Dt(arguments) => dt::run(&arguments),
         Command::Imports(arguments) => imports::run(&arguments),
+        Command::Trace(arguments) => trace::run(&arguments),
     };
     match result.and_then(|answer| output::print(&answer)) {
         Ok(verdict) => verdict.into(),
