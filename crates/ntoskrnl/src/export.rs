@@ -12,6 +12,7 @@ use record::What;
 use crate::frame::CallFrame;
 use crate::guest::Guest;
 use crate::kernel::Kernel;
+use crate::ps::thread;
 
 /// Module that exports a routine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,22 +95,25 @@ pub struct Export {
     pub module: Module,
     /// Highest IRQL its contract allows.
     pub irql: Irql,
+    /// Whether the executive judges the IRQL by itself, so that it is not judged twice.
+    pub judged_below: bool,
     /// How much of it is there.
     pub state: State,
     /// Prototype.
     pub signature: Signature,
     /// What runs.
-    pub handler: fn(&Kernel, &CallFrame) -> u64,
+    pub handler: fn(&'static Kernel, &CallFrame) -> u64,
 }
 
 impl Export {
     /// Serves one call: judges the IRQL, tells whoever listens, lets others run, and calls the handler.
     ///
     /// An IRQL that the contract forbids is an event and nothing else: what NT's code would tolerate goes on.
-    pub fn call(&self, kernel: &Kernel, frame: &CallFrame) -> u64 {
+    pub fn call(&self, kernel: &'static Kernel, frame: &CallFrame) -> u64 {
         let host = kernel.host();
+        thread::reap(kernel);
         let irql = host.irql();
-        if irql > self.irql {
+        if irql > self.irql && !self.judged_below {
             host.emit(What::IrqlContract { name: self.name.into(), highest: self.irql.0, actual: irql.0 });
         }
         if self.state == State::Stub {
@@ -335,21 +339,21 @@ pub trait Handler<Shape>: Copy {
     const SIGNATURE: Signature;
 
     /// Decodes the arguments, calls it, encodes the result.
-    fn serve(self, kernel: &Kernel, frame: &CallFrame) -> u64;
+    fn serve(self, kernel: &'static Kernel, frame: &CallFrame) -> u64;
 }
 
 macro_rules! handlers {
     ($( ($($argument:ident = $index:literal),*) )*) => { $(
         impl<Function, $($argument: Argument,)* Result: Returned> Handler<fn($($argument),*) -> Result> for Function
         where
-            Function: Fn(&Kernel, $($argument),*) -> Result + Copy,
+            Function: Fn(&'static Kernel, $($argument),*) -> Result + Copy,
         {
             const SIGNATURE: Signature =
                 Signature { arguments: &[$(<$argument as Argument>::KIND),*], result: <Result as Returned>::KIND };
 
             #[expect(clippy::allow_attributes, reason = "unused only in the case without arguments")]
             #[allow(unused_variables, reason = "unused only in the case without arguments")]
-            fn serve(self, kernel: &Kernel, frame: &CallFrame) -> u64 {
+            fn serve(self, kernel: &'static Kernel, frame: &CallFrame) -> u64 {
                 self(kernel, $(<$argument as Argument>::decode(kernel, frame, $index)),*).encode()
             }
         }
@@ -380,10 +384,17 @@ pub const fn signature_of<Shape, H: Handler<Shape>>(_: &H) -> Signature {
 #[macro_export]
 macro_rules! export {
     ($name:ident, $module:ident, $irql:ident, $state:ident, $handler:path) => {
+        $crate::export!($name, $module, $irql, $state, $handler, false)
+    };
+    ($name:ident, $module:ident, $irql:ident, $state:ident, $handler:path, judged below) => {
+        $crate::export!($name, $module, $irql, $state, $handler, true)
+    };
+    ($name:ident, $module:ident, $irql:ident, $state:ident, $handler:path, $judged_below:literal) => {
         $crate::export::Export {
             name: stringify!($name),
             module: $crate::export::Module::$module,
             irql: nt::Irql::$irql,
+            judged_below: $judged_below,
             state: $crate::export::State::$state,
             signature: $crate::export::signature_of(&$handler),
             handler: |kernel, frame| $crate::export::Handler::serve($handler, kernel, frame),

@@ -64,7 +64,7 @@ impl<T> Guest<T> {
     /// Returns the address as a pointer, for the executive's raw layer.
     #[must_use]
     pub fn ptr(self) -> *mut T {
-        core::ptr::with_exposed_provenance_mut(self.0 as usize)
+        pointer(self.0)
     }
 
     /// Narrows the pointer to a part of the `T`. [`field!`](crate::field) computes `offset` and names the part's type.
@@ -94,6 +94,47 @@ impl<T: Pod> Guest<T> {
         unsafe { self.ptr().cast::<Unaligned<T>>().write_volatile(Unaligned(value)) }
     }
 }
+
+macro_rules! atomics {
+    ($($t:ty = $atomic:ty),*) => { $(
+        impl Guest<$t> {
+            /// Adds, as one step, and returns the value before. A misaligned word is changed in two steps.
+            pub fn fetch_add(self, delta: $t) -> $t {
+                match self.atomic() {
+                    Some(atomic) => atomic.fetch_add(delta, core::sync::atomic::Ordering::SeqCst),
+                    None => {
+                        let before = self.read();
+                        self.write(before.wrapping_add(delta));
+                        before
+                    }
+                }
+            }
+
+            /// Replaces `old` by `new`, as one step. Returns whether the word was `old`.
+            pub fn compare_exchange(self, old: $t, new: $t) -> bool {
+                use core::sync::atomic::Ordering::SeqCst;
+                match self.atomic() {
+                    Some(atomic) => atomic.compare_exchange(old, new, SeqCst, SeqCst).is_ok(),
+                    None => {
+                        let equal = self.read() == old;
+                        if equal {
+                            self.write(new);
+                        }
+                        equal
+                    }
+                }
+            }
+
+            fn atomic(self) -> Option<&'static $atomic> {
+                let aligned = self.address() as usize % align_of::<$atomic>() == 0;
+                // SAFETY: aligned guest memory, where no Rust object lies; an unmapped page traps. The machine never gives guest
+                // memory back to the host, so the lifetime holds.
+                aligned.then(|| unsafe { <$atomic>::from_ptr(self.ptr()) })
+            }
+        }
+    )* };
+}
+atomics!(i32 = core::sync::atomic::AtomicI32, u64 = core::sync::atomic::AtomicU64);
 
 /// Lets drivers pass misaligned addresses, which x86-64 tolerates.
 #[derive(Clone, Copy)]
@@ -172,6 +213,33 @@ impl<T: Pod> GuestSlice<T> {
             self.at(index).write(*value);
         }
     }
+}
+
+impl GuestSlice<u8> {
+    /// Copies `source` here, front to front; the two may overlap, as for `memmove`.
+    ///
+    /// # Panics
+    ///
+    /// Panics where it does not fit.
+    pub fn copy_from(self, source: Self) {
+        assert!(source.len <= self.len, "guest copy");
+        let (from, to) = (pointer::<u8>(source.start), pointer::<u8>(self.start));
+        // SAFETY: both ranges are guest memory, where no Rust object lies; overlap is allowed; an unmapped page traps
+        // and the trap never returns here.
+        unsafe { core::ptr::copy(from, to, source.len) }
+    }
+
+    /// Sets every byte to `value`.
+    pub fn fill(self, value: u8) {
+        if self.len > 0 {
+            // SAFETY: the range is guest memory, where no Rust object lies; an unmapped page traps.
+            unsafe { core::ptr::write_bytes(pointer::<u8>(self.start), value, self.len) }
+        }
+    }
+}
+
+fn pointer<T>(address: u64) -> *mut T {
+    core::ptr::with_exposed_provenance_mut(address as usize)
 }
 
 /// An element of a string: a byte or a UTF-16 unit.

@@ -57,6 +57,16 @@ pub trait Host: Platform + Sync {
         1
     }
 
+    /// Returns the end of user memory, `MmUserProbeAddress`.
+    fn user_end(&self) -> u64 {
+        0x1_0000_0000
+    }
+
+    /// Returns the start of kernel memory, `MmSystemRangeStart`.
+    fn kernel_start(&self) -> u64 {
+        0x10_0000_0000
+    }
+
     /// Returns whether every export call becomes two events.
     fn tracing(&self) -> bool {
         false

@@ -1,14 +1,21 @@
 //! The kernel that drivers talk to: one executive on one host, and what the exports keep beside it.
 
-use std::sync::OnceLock;
+use core::ptr::NonNull;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use executive::{BootError, Bugcheck, Executive};
-use nt::{BugCheck, Profile};
+use nt::{BugCheck, KSEMAPHORE, NTSTATUS, Profile};
+use record::What;
 
-use crate::export::Export;
+use crate::ex::work::Queue;
+use crate::export::{Address, Export};
 use crate::frame::CallFrame;
 use crate::guest::Arena;
 use crate::host::Host;
+use crate::io::Io;
+use crate::ob::boot::{self, Types};
+use crate::ps::Processes;
+use crate::rtl::string::STRING_TAG;
 use crate::table::EXPORTS;
 
 /// The executive as the exports use it.
@@ -18,6 +25,34 @@ pub type Nt = Executive<&'static dyn Host>;
 pub struct Kernel {
     host: &'static dyn Host,
     executive: Nt,
+    types: Types,
+    processes: Processes,
+    queue: Queue,
+    work_semaphore: NonNull<KSEMAPHORE>,
+    io: Io,
+}
+
+// SAFETY: the pointers lead to memory that lives as long as the kernel and that is changed under NT's locks or as NT's own
+// objects; nothing in it is tied to a host thread.
+unsafe impl Send for Kernel {}
+// SAFETY: as above; everything else is behind a mutex or atomic.
+unsafe impl Sync for Kernel {}
+
+/// The only arena check there is, also for the time before the kernel is whole.
+struct Ground(&'static dyn Host);
+
+impl Arena for Ground {
+    fn admit(&self, address: u64, bytes: usize, write: bool) {
+        if self.0.is_guest(address, bytes as u64) {
+            return;
+        }
+        let caller = self.0.caller().unwrap_or(0);
+        self.0.bugcheck(Bugcheck {
+            code: BugCheck::PAGE_FAULT_IN_NONPAGED_AREA,
+            parameters: [address, u64::from(write), caller, 0],
+            reason: format!("an export was handed {address:#x}, which is no kernel memory").into(),
+        })
+    }
 }
 
 impl Kernel {
@@ -30,10 +65,30 @@ impl Kernel {
         Executive::boot(host, profile).map(|executive| Self::around(host, executive))
     }
 
-    /// Makes the kernel around an executive that is up already.
+    /// Makes the kernel around an executive that is up already: the types and directories that drivers expect, and the System
+    /// process. The current thread becomes one of that process.
     #[must_use]
     pub fn around(host: &'static dyn Host, executive: Nt) -> Self {
-        Self { host, executive }
+        let made = boot::types(&executive).and_then(|types| {
+            boot::names(&executive)?;
+            let process = boot::system_process(host, &executive, &types, &Ground(host))?;
+            Ok((types, process))
+        });
+        let (types, process) = made.unwrap_or_else(|status| {
+            executive.bugcheck(Bugcheck {
+                code: BugCheck::PHASE1_INITIALIZATION_FAILED,
+                parameters: [u64::from(status.0), 0, 0, 0],
+                reason: "the types and directories that drivers expect could not be made".into(),
+            })
+        });
+        let processes = Processes::default();
+        processes.system.store(process, core::sync::atomic::Ordering::Relaxed);
+        let work_semaphore = host.data(size_of::<KSEMAPHORE>(), 16).cast::<KSEMAPHORE>();
+        work_semaphore.as_ptr().expose_provenance();
+        // SAFETY: fresh storage of that size, which lives as long as the executive.
+        unsafe { executive.KeInitializeSemaphore(work_semaphore.as_ptr(), 0, i32::MAX) };
+        let io = Io::new(host);
+        Self { host, executive, types, processes, queue: Queue::default(), work_semaphore, io }
     }
 
     /// Returns the machine beneath.
@@ -46,27 +101,89 @@ impl Kernel {
         &self.executive
     }
 
+    /// Returns the address of the `EPROCESS` of System.
+    pub fn system_process(&self) -> u64 {
+        self.processes.system.load(core::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Drops what threads that have ended left behind. The machine calls it before an audit.
+    pub fn settle(&self) {
+        crate::ps::thread::reap(self);
+    }
+
     /// Ends the world the way Windows does.
     pub fn bugcheck(&self, code: BugCheck, parameters: [u64; 4], reason: impl Into<String>) -> ! {
         self.executive.bugcheck(Bugcheck { code, parameters, reason: reason.into().into() })
+    }
+
+    pub(crate) fn types(&self) -> &Types {
+        &self.types
+    }
+
+    pub(crate) fn processes(&self) -> &Processes {
+        &self.processes
+    }
+
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    pub(crate) fn work_semaphore(&self) -> NonNull<KSEMAPHORE> {
+        self.work_semaphore
+    }
+
+    pub(crate) fn io(&self) -> &Io {
+        &self.io
+    }
+
+    /// Returns the driver address that the call now being served returns to, 0 for the kernel itself.
+    pub(crate) fn caller(&self) -> u64 {
+        self.host.caller().unwrap_or(0)
+    }
+
+    /// Raises an exception. Nobody can handle one here yet, so it ends the world as an unhandled one does.
+    pub(crate) fn raise(&self, status: NTSTATUS, reason: &str) -> ! {
+        self.bugcheck(
+            BugCheck::KMODE_EXCEPTION_NOT_HANDLED,
+            [u64::from(status.0), self.caller(), 0, 0],
+            format!("{reason}: {status}"),
+        )
+    }
+
+    /// Reports that a partial export was asked for the part that is not there.
+    pub(crate) fn partial(&self, name: &str, detail: impl Into<String>) {
+        self.host.emit(What::PartialExport { name: name.into(), detail: detail.into() });
+    }
+
+    /// Allocates the buffer of a string for a driver.
+    pub(crate) fn allocate_string(&self, bytes: usize) -> Option<u64> {
+        let request = executive::mm::PoolRequest {
+            pool_type: nt::PagedPool,
+            bytes: bytes.max(1),
+            tag: STRING_TAG,
+            caller: self.caller(),
+        };
+        let block: Address = self.executive.allocate_pool(&request).into();
+        (block != Address::NULL).then_some(block.0)
+    }
+
+    /// Frees a pool block.
+    pub(crate) fn free_pool(&self, block: u64) {
+        // SAFETY: the kernel allocated it for the driver, or for itself, and its use ends here; what is no block ends in a
+        // bugcheck.
+        unsafe { self.executive.ExFreePool(Address(block).ptr()) }
     }
 }
 
 impl Arena for Kernel {
     fn admit(&self, address: u64, bytes: usize, write: bool) {
-        if self.host.is_guest(address, bytes as u64) {
-            return;
-        }
-        let caller = self.host.caller().unwrap_or(0);
-        self.bugcheck(
-            BugCheck::PAGE_FAULT_IN_NONPAGED_AREA,
-            [address, u64::from(write), caller, 0],
-            format!("an export was handed {address:#x}, which is no kernel memory"),
-        )
+        Ground(self.host).admit(address, bytes, write);
     }
 }
 
 static KERNEL: OnceLock<&'static Kernel> = OnceLock::new();
+/// Kernels that object procedures can find by their executive.
+static KERNELS: Mutex<Vec<&'static Kernel>> = Mutex::new(Vec::new());
 
 /// Makes `kernel` the one that [`dispatch`] serves.
 ///
@@ -74,7 +191,19 @@ static KERNEL: OnceLock<&'static Kernel> = OnceLock::new();
 ///
 /// Gives it back where the process has one already.
 pub fn install(kernel: &'static Kernel) -> Result<(), &'static Kernel> {
+    register(kernel);
     KERNEL.set(kernel)
+}
+
+/// Lets the object procedures of this kernel's types find it.
+pub(crate) fn register(kernel: &'static Kernel) {
+    KERNELS.lock().unwrap_or_else(PoisonError::into_inner).push(kernel);
+}
+
+/// Returns the kernel that an executive is the heart of.
+pub(crate) fn of(executive: &Nt) -> Option<&'static Kernel> {
+    let kernels = KERNELS.lock().unwrap_or_else(PoisonError::into_inner);
+    kernels.iter().copied().find(|kernel| core::ptr::eq(&raw const kernel.executive, executive))
 }
 
 /// Returns the kernel of this process.

@@ -25,16 +25,30 @@
 
 pub mod export;
 pub mod guest;
+pub mod ledger;
 
+mod crt;
+mod data;
 mod dbg;
+mod ex;
 mod format;
 mod frame;
 mod host;
+mod io;
+mod ke;
 mod kernel;
+mod mm;
+mod ob;
+mod ps;
+mod rtl;
+mod seh;
 mod table;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod testing;
 
 pub use export::{DataExport, Export, Module, State};
 pub use frame::CallFrame;
 pub use host::{Host, ThreadBody};
 pub use kernel::{Kernel, Nt, dispatch, install, kernel};
+pub use ledger::{LedgerEntry, lookup};
 pub use table::{DATA, EXPORTS};

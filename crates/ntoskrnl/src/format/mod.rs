@@ -17,7 +17,7 @@ mod sink;
 mod tests;
 
 pub(crate) use conversion::format;
-pub(crate) use sink::Sink;
+pub(crate) use sink::{OutputUnit, Sink};
 
 /// Returns the character that a byte of narrow text stands for in the system's code page, 1252.
 pub(crate) fn decode(byte: u8) -> u16 {

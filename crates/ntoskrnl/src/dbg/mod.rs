@@ -15,6 +15,9 @@ use nt::NTSTATUS;
 /// Most bytes of one message; a longer one is cut, and its last byte becomes a newline.
 const MESSAGE: usize = 512;
 
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests;
+
 fn print(k: &Kernel, prefix: u64, pattern: u64, arguments: u64, filter: Option<(u32, u32)>) -> NTSTATUS {
     let mut sink = Sink::<u8>::new(MESSAGE);
     if prefix != 0 {

@@ -1,0 +1,141 @@
+//! Lock-free lists and lookaside lists.
+//!
+//! Drivers allocate from a lookaside list inline: they pop the list, and call the routine whose address the kernel stored in the
+//! list. So that address is one of the kernel image's own exports, which driver code can call.
+//!
+//! A list header has the x64 form of `ntdef.h`: depth in 16 bits and a sequence number above it, then the address of the first
+//! entry with four bits free. Push and pop change it in two steps: an export runs to its end before another thread
+//! of the same processor set does.
+
+use nt::{GENERAL_LOOKASIDE, NonPagedPool, NonPagedPoolNx, PagedPool, SLIST_HEADER};
+
+use crate::export::Address;
+use crate::field;
+use crate::guest::{Guest, GuestSlice};
+use crate::kernel::Kernel;
+
+const DEPTH: u64 = 0xFFFF;
+const SEQUENCE: u64 = 0x1_0000;
+const FREE_BITS: u64 = 0xF;
+/// Depth that NT starts a lookaside list with, whatever the caller asks.
+const INITIAL_DEPTH: u16 = 4;
+const MAXIMUM_DEPTH: u16 = 256;
+
+/// Makes a list empty.
+pub(crate) fn InitializeSListHead(_: &Kernel, head: Guest<SLIST_HEADER>) {
+    head.write(SLIST_HEADER { Alignment: 0, Region: 0 });
+}
+
+/// Adds an entry at the front and returns the former first one.
+pub(crate) fn ExpInterlockedPushEntrySList(
+    _: &Kernel,
+    head: Guest<SLIST_HEADER>,
+    entry: Guest<u64>,
+) -> Address {
+    let SLIST_HEADER { Alignment, Region } = head.read();
+    let first = Region & !FREE_BITS;
+    entry.write(first);
+    let depth = (Alignment & DEPTH).wrapping_add(1) & DEPTH;
+    head.write(SLIST_HEADER {
+        Alignment: (Alignment & !DEPTH).wrapping_add(SEQUENCE) | depth,
+        Region: entry.address() | Region & FREE_BITS,
+    });
+    Address(first)
+}
+
+/// Removes the first entry and returns it, null for an empty list.
+pub(crate) fn ExpInterlockedPopEntrySList(k: &Kernel, head: Guest<SLIST_HEADER>) -> Address {
+    let SLIST_HEADER { Alignment, Region } = head.read();
+    let first = Region & !FREE_BITS;
+    if first == 0 {
+        return Address::NULL;
+    }
+    let second = Guest::<u64>::new(k, first).read();
+    let depth = (Alignment & DEPTH).wrapping_sub(1) & DEPTH;
+    head.write(SLIST_HEADER { Alignment: Alignment & !DEPTH | depth, Region: second | Region & FREE_BITS });
+    Address(first)
+}
+
+/// Removes all entries and returns the first.
+pub(crate) fn ExpInterlockedFlushSList(_: &Kernel, head: Guest<SLIST_HEADER>) -> Address {
+    let SLIST_HEADER { Alignment, Region } = head.read();
+    head.write(SLIST_HEADER { Alignment: Alignment & !DEPTH, Region: Region & FREE_BITS });
+    Address(Region & !FREE_BITS)
+}
+
+/// Returns the number of entries.
+pub(crate) fn ExQueryDepthSList(_: &Kernel, head: Guest<SLIST_HEADER>) -> u16 {
+    head.read().Alignment as u16
+}
+
+struct Setup {
+    allocate: Address,
+    free: Address,
+    size: usize,
+    tag: u32,
+    pool_type: u32,
+}
+
+fn initialize(k: &Kernel, list: Guest<GENERAL_LOOKASIDE>, setup: &Setup) {
+    GuestSlice::<u8>::new(k, list.address(), size_of::<GENERAL_LOOKASIDE>()).fill(0);
+    let export = |name: &str| Address(k.host().export_address(name).unwrap_or(0));
+    let or = |given: Address, name: &str| if given == Address::NULL { export(name) } else { given };
+    field!(list, GENERAL_LOOKASIDE, Depth).write(INITIAL_DEPTH);
+    field!(list, GENERAL_LOOKASIDE, MaximumDepth).write(MAXIMUM_DEPTH);
+    field!(list, GENERAL_LOOKASIDE, Type).write(setup.pool_type);
+    field!(list, GENERAL_LOOKASIDE, Tag).write(setup.tag);
+    // A freed block holds the link of the list.
+    field!(list, GENERAL_LOOKASIDE, Size).write(setup.size.max(16) as u32);
+    field!(list, GENERAL_LOOKASIDE, Allocate).write(or(setup.allocate, "ExAllocatePoolWithTag").ptr());
+    field!(list, GENERAL_LOOKASIDE, Free).write(or(setup.free, "ExFreePool").ptr());
+}
+
+/// Makes a lookaside list of nonpaged pool.
+#[expect(clippy::too_many_arguments, reason = "the routine has that many")]
+pub(crate) fn ExInitializeNPagedLookasideList(
+    k: &Kernel,
+    list: Guest<GENERAL_LOOKASIDE>,
+    allocate: Address,
+    free: Address,
+    flags: u32,
+    size: usize,
+    tag: u32,
+    _depth: u16,
+) {
+    // `POOL_NX_ALLOCATION` has the value that `NonPagedPoolNx` adds.
+    let pool_type = NonPagedPool | flags & NonPagedPoolNx;
+    initialize(k, list, &Setup { allocate, free, size, tag, pool_type });
+}
+
+/// Makes a lookaside list of paged pool.
+#[expect(clippy::too_many_arguments, reason = "the routine has that many")]
+pub(crate) fn ExInitializePagedLookasideList(
+    k: &Kernel,
+    list: Guest<GENERAL_LOOKASIDE>,
+    allocate: Address,
+    free: Address,
+    _flags: u32,
+    size: usize,
+    tag: u32,
+    _depth: u16,
+) {
+    initialize(k, list, &Setup { allocate, free, size, tag, pool_type: PagedPool });
+}
+
+/// Frees the blocks that a lookaside list holds. The list itself is the driver's.
+pub(crate) fn ExDeleteNPagedLookasideList(k: &Kernel, list: Guest<GENERAL_LOOKASIDE>) {
+    let head = field!(list, GENERAL_LOOKASIDE, ListHead);
+    let free = field!(list, GENERAL_LOOKASIDE, Free).read() as u64;
+    loop {
+        let entry = ExpInterlockedPopEntrySList(k, head);
+        if entry == Address::NULL {
+            return;
+        }
+        if Some(free) == k.host().export_address("ExFreePool") {
+            super::pool::ExFreePool(k, entry);
+        } else {
+            // SAFETY: the driver gave this address as the list's free routine, which takes a block.
+            unsafe { k.host().call_driver(free, &[entry.0]) };
+        }
+    }
+}

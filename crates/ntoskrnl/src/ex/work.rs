@@ -1,0 +1,215 @@
+//! Work items: routines that a system thread calls at `PASSIVE_LEVEL`.
+//!
+//! NT has pools of worker threads by priority. Here is one thread and one queue, so work runs in the order it was queued, whatever
+//! its type; work that waits for work behind it waits forever, as it may on Windows when the pool is used up.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nt::{BugCheck, IO_WORKITEM, Irql, WORK_QUEUE_ITEM};
+use record::{EntryPoint, What};
+
+use crate::export::Address;
+use crate::field;
+use crate::guest::{Guest, GuestSlice};
+use crate::kernel::Kernel;
+use crate::ps::thread;
+
+const TAG: u32 = nt::pool_tag(b"IoWi");
+/// What `List.Flink` of a queued item holds. Only whether it is zero is looked at, as in NT's check for items queued twice.
+const QUEUED: u64 = 1;
+
+/// How a routine is called.
+#[derive(Clone, Copy, Debug)]
+enum Work {
+    /// `void (Parameter)`
+    Plain { item: Guest<WORK_QUEUE_ITEM> },
+    /// `void (IoObject, Context)`, or with the item as third argument.
+    Io { item: Guest<IO_WORKITEM>, extended: bool },
+}
+
+/// The queue and its thread.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    work: Mutex<VecDeque<Work>>,
+    started: AtomicBool,
+}
+
+fn entries(k: &Kernel) -> std::sync::MutexGuard<'_, VecDeque<Work>> {
+    k.queue().work.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn push(k: &'static Kernel, work: Work) {
+    let semaphore = k.work_semaphore();
+    if !k.queue().started.swap(true, Ordering::AcqRel)
+        && let Err(status) = thread::spawn(k, move || serve(k))
+    {
+        k.bugcheck(
+            BugCheck::WORKER_INVALID,
+            [u64::from(status.0), 0, 0, 0],
+            "no thread could be made for work items",
+        );
+    }
+    entries(k).push_back(work);
+    // SAFETY: the semaphore is the kernel's own.
+    unsafe { k.executive().KeReleaseSemaphore(semaphore.as_ptr(), 0, 1, false) };
+}
+
+/// The worker thread.
+fn serve(k: &'static Kernel) {
+    let semaphore = k.work_semaphore();
+    loop {
+        // SAFETY: the semaphore is the kernel's own. The reason is `WrQueue`.
+        unsafe {
+            k.executive().KeWaitForSingleObject(semaphore.as_ptr().cast(), 15, 0, 0, core::ptr::null())
+        };
+        let next = entries(k).pop_front();
+        if let Some(work) = next {
+            run(k, work);
+        }
+    }
+}
+
+fn run(k: &Kernel, work: Work) {
+    let (routine, arguments, object, at) = match work {
+        Work::Plain { item } => {
+            let WORK_QUEUE_ITEM { WorkerRoutine, Parameter, .. } = item.read();
+            field!(item, WORK_QUEUE_ITEM, List.Flink).write(core::ptr::null_mut());
+            (WorkerRoutine as u64, vec![Parameter as u64], 0, item.address())
+        }
+        Work::Io { item, extended } => {
+            let IO_WORKITEM { Routine, IoObject, Context, .. } = item.read();
+            field!(item, IO_WORKITEM, WorkItem.List.Flink).write(core::ptr::null_mut());
+            let mut arguments = vec![IoObject as u64, Context as u64];
+            if extended {
+                arguments.push(item.address());
+            }
+            (Routine as u64, arguments, IoObject as u64, item.address())
+        }
+    };
+    let name = || String::from("system worker");
+    k.host().emit(What::EntryCalled { entry: EntryPoint::WorkItem, name: name(), routine });
+    // SAFETY: the driver queued this address as a work routine with these arguments.
+    unsafe { k.host().call_driver(routine, &arguments) };
+    let irql = k.host().irql();
+    k.host().emit(What::EntryReturned {
+        entry: EntryPoint::WorkItem,
+        name: name(),
+        routine,
+        status: None,
+        irql: irql.0,
+    });
+    if irql != Irql::PASSIVE {
+        k.bugcheck(
+            BugCheck::WORKER_THREAD_RETURNED_AT_BAD_IRQL,
+            [routine, u64::from(irql.0), at, at],
+            format!("a work routine returned at {irql}"),
+        );
+    }
+    if is_device(k, object) {
+        // SAFETY: the reference that queueing took.
+        unsafe { k.executive().ObfDereferenceObject(Address(object).ptr()) };
+    }
+}
+
+/// Driver objects are not counted; devices are.
+fn is_device(k: &Kernel, object: u64) -> bool {
+    object != 0 && Guest::<i16>::new(k, object).read() == nt::IO_TYPE_DEVICE
+}
+
+fn refuse_twice(k: &Kernel, list: Guest<nt::LIST_ENTRY>, item: u64) {
+    if !list.read().Flink.is_null() {
+        k.bugcheck(
+            BugCheck::WORKER_INVALID,
+            [1, item, 0, 0],
+            "a work item was queued that is queued already",
+        );
+    }
+    Guest::<u64>::new(k, list.address()).write(QUEUED);
+}
+
+/// Queues a work item of the older kind.
+pub(crate) fn ExQueueWorkItem(k: &'static Kernel, item: Guest<WORK_QUEUE_ITEM>, _kind: u32) {
+    refuse_twice(k, field!(item, WORK_QUEUE_ITEM, List), item.address());
+    push(k, Work::Plain { item });
+}
+
+/// Makes a work item.
+pub(crate) fn IoAllocateWorkItem(k: &Kernel, device: Address) -> Address {
+    let item: Address = k
+        .executive()
+        .allocate_pool(&executive::mm::PoolRequest {
+            pool_type: nt::NonPagedPoolNx,
+            bytes: size_of::<IO_WORKITEM>(),
+            tag: TAG,
+            caller: k.caller(),
+        })
+        .into();
+    if item != Address::NULL {
+        IoInitializeWorkItem(k, device, Guest::new(k, item.0));
+    }
+    item
+}
+
+/// Frees a work item.
+pub(crate) fn IoFreeWorkItem(k: &Kernel, item: Guest<IO_WORKITEM>) {
+    IoUninitializeWorkItem(k, item);
+    k.free_pool(item.address());
+}
+
+/// Returns the bytes of a work item.
+pub(crate) fn IoSizeofWorkItem(_: &Kernel) -> u32 {
+    size_of::<IO_WORKITEM>() as u32
+}
+
+/// Makes a work item in the driver's memory.
+pub(crate) fn IoInitializeWorkItem(k: &Kernel, object: Address, item: Guest<IO_WORKITEM>) {
+    GuestSlice::<u8>::new(k, item.address(), size_of::<IO_WORKITEM>()).fill(0);
+    field!(item, IO_WORKITEM, IoObject).write(object.ptr());
+}
+
+/// Ends the use of a work item in the driver's memory. One that is still queued is a bugcheck.
+pub(crate) fn IoUninitializeWorkItem(k: &Kernel, item: Guest<IO_WORKITEM>) {
+    if !field!(item, IO_WORKITEM, WorkItem.List.Flink).read().is_null() {
+        k.bugcheck(
+            BugCheck::WORKER_INVALID,
+            [0, item.address(), 0, 0],
+            "a work item was freed that is queued",
+        );
+    }
+}
+
+fn queue(k: &'static Kernel, item: Guest<IO_WORKITEM>, routine: Address, context: Address, extended: bool) {
+    refuse_twice(k, field!(item, IO_WORKITEM, WorkItem.List), item.address());
+    field!(item, IO_WORKITEM, Routine).write(routine.ptr());
+    field!(item, IO_WORKITEM, Context).write(context.ptr());
+    let object = field!(item, IO_WORKITEM, IoObject).read() as u64;
+    if is_device(k, object) {
+        // SAFETY: the driver made the item for this device, which is alive.
+        unsafe { k.executive().ObfReferenceObject(Address(object).ptr()) };
+    }
+    push(k, Work::Io { item, extended });
+}
+
+/// Queues a work item.
+pub(crate) fn IoQueueWorkItem(
+    k: &'static Kernel,
+    item: Guest<IO_WORKITEM>,
+    routine: Address,
+    _kind: u32,
+    context: Address,
+) {
+    queue(k, item, routine, context, false);
+}
+
+/// Queues a work item whose routine gets the item too.
+pub(crate) fn IoQueueWorkItemEx(
+    k: &'static Kernel,
+    item: Guest<IO_WORKITEM>,
+    routine: Address,
+    _kind: u32,
+    context: Address,
+) {
+    queue(k, item, routine, context, true);
+}

@@ -1,0 +1,68 @@
+//! The current thread, APC regions, priorities and affinities, the end of the world.
+
+use core::convert::Infallible;
+
+use nt::{BugCheck, KTHREAD};
+
+use crate::export::Address;
+use crate::field;
+use crate::guest::Guest;
+use crate::kernel::Kernel;
+
+/// Returns the current thread. `PsGetCurrentThread` is another name for it.
+pub(crate) fn KeGetCurrentThread(k: &Kernel) -> Address {
+    k.host().current_thread().as_ptr().into()
+}
+
+/// Holds back normal kernel APCs.
+pub(crate) fn KeEnterCriticalRegion(k: &Kernel) {
+    k.executive().KeEnterCriticalRegion();
+}
+
+/// Lets normal kernel APCs through again.
+pub(crate) fn KeLeaveCriticalRegion(k: &Kernel) {
+    k.executive().KeLeaveCriticalRegion();
+}
+
+/// Holds back all APCs.
+pub(crate) fn KeEnterGuardedRegion(k: &Kernel) {
+    k.executive().KeEnterGuardedRegion();
+}
+
+/// Lets all APCs through again.
+pub(crate) fn KeLeaveGuardedRegion(k: &Kernel) {
+    k.executive().KeLeaveGuardedRegion();
+}
+
+/// Tells whether normal kernel APCs are held back.
+pub(crate) fn KeAreApcsDisabled(k: &Kernel) -> u8 {
+    u8::from(k.executive().KeAreApcsDisabled())
+}
+
+/// Tells whether all APCs are held back.
+pub(crate) fn KeAreAllApcsDisabled(k: &Kernel) -> u8 {
+    u8::from(k.executive().KeAreAllApcsDisabled())
+}
+
+/// Sets the priority of a thread and returns the old one. The scheduler of the machine does not look at it.
+pub(crate) fn KeSetPriorityThread(_: &Kernel, thread: Guest<KTHREAD>, priority: i32) -> i32 {
+    let field = field!(thread, KTHREAD, Priority);
+    let old = field.read();
+    field.write(priority as i8);
+    i32::from(old)
+}
+
+/// Returns the priority of a thread.
+pub(crate) fn KeQueryPriorityThread(_: &Kernel, thread: Guest<KTHREAD>) -> i32 {
+    i32::from(field!(thread, KTHREAD, Priority).read())
+}
+
+/// Ends the world.
+pub(crate) fn KeBugCheck(k: &Kernel, code: u32) -> Infallible {
+    k.bugcheck(BugCheck(code), [0; 4], "a driver called `KeBugCheck`")
+}
+
+/// Ends the world, with four parameters.
+pub(crate) fn KeBugCheckEx(k: &Kernel, code: u32, p1: u64, p2: u64, p3: u64, p4: u64) -> Infallible {
+    k.bugcheck(BugCheck(code), [p1, p2, p3, p4], "a driver called `KeBugCheckEx`")
+}
