@@ -14,6 +14,7 @@ extern crate alloc;
 mod ending;
 mod event;
 mod finding;
+mod found;
 mod module;
 mod object;
 mod report;
@@ -22,6 +23,10 @@ mod trace;
 pub use ending::{BugcheckRecord, Ending, HangRecord, Registers};
 pub use event::{Access, CreateOutcome, EntryPoint, Event, Mode, RefusedBecause, What};
 pub use finding::{Finding, RuleId, Severity};
+pub use found::{
+    Anomaly, Because, Confidence, Evidence, FoundListener, FoundObject, Inspection, Remnant, UnloadedRange,
+    Value, ViewResult,
+};
 pub use module::{Located, Module, Modules, Symbol};
 pub use object::{ListenerSnapshot, NamespaceEntry, ObjectSnapshot, Snapshot};
 pub use report::{DriverRecord, HostFacts, Report, Reproducible, UnloadOutcome};
