@@ -13,11 +13,41 @@
 //! ([`Missing`]) instead of a zero.
 #![forbid(unsafe_code)]
 
+mod bitmap;
+mod debugger_data;
+mod dump;
+mod elf;
+mod error;
+mod fields;
+mod flat;
+mod format;
+mod kernel;
+mod locate;
 mod memory;
+mod memory_image;
+mod modules;
+mod note;
+mod pe;
+mod physical;
+mod root;
+mod runs;
+mod source;
 pub mod trace;
 mod translate;
+mod triage;
+mod vmware;
 
+pub use debugger_data::DebuggerData;
+pub use dump::DumpHeader;
+pub use error::{OpenError, Unsupported};
+pub use format::{DumpType, Format};
+pub use kernel::{BaseFoundBy, Build, BuildFoundBy, FindOptions, Kernel, KernelNote, ModulesFoundBy};
 pub use memory::{
     KernelRange, Level, Memory, MemoryExt, Missing, PAGE_SIZE, PartialRead, Physical, Piece, Why,
 };
+pub use memory_image::MemoryImage;
+pub use modules::{KernelModule, UnloadedModule};
+pub use note::Note;
+pub use pe::{PdbId, Pe, PeFault, PeSection};
+pub use root::RootFoundBy;
 pub use translate::{AddressSpace, PageSize, Translation};

@@ -70,6 +70,9 @@ pub enum Why {
     /// Bits 47 to 63 of the address are not all equal.
     #[error("not a canonical address")]
     NotCanonical,
+    /// What describes the value, a count or a pointer, cannot be right.
+    #[error("described by an impossible value")]
+    Implausible,
     /// The host could not read the file there.
     #[error("unreadable: the host says `{0}`")]
     Unreadable(io::ErrorKind),
@@ -123,9 +126,9 @@ pub trait Physical: Send + Sync {
     /// [`PartialRead`] with the first address that is not there.
     fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), PartialRead>;
 
-    /// Returns the first run of present memory at or after `from`, cut to begin there; page-aligned at its end.
+    /// Returns the first run of present memory at or after `from`, cut to begin there.
     ///
-    /// A run may end where the next one begins.
+    /// A run may end where the next one begins, and need not end at a page.
     fn next_run(&self, from: u64) -> Option<Range<u64>>;
 
     /// Returns the first address behind the last present byte.

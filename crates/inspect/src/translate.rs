@@ -206,13 +206,17 @@ impl<'p> AddressSpace<'p> {
     /// returned: the lowest.
     pub fn virtual_of(&self, pages: &BTreeSet<u64>) -> BTreeMap<u64, u64> {
         let mut found = BTreeMap::new();
-        if pages.is_empty() {
+        // Pages found are taken out, so that tables that map one page a million times cost a look each.
+        let mut left = pages.clone();
+        if left.is_empty() {
             return found;
         }
         self.mappings(self.kernel.first..=self.kernel.last, &mut |address, translation| {
             let first = translation.physical;
-            for &page in pages.range(first..first.saturating_add(translation.page.bytes())) {
-                found.entry(page).or_insert(address + (page - first));
+            let end = first.saturating_add(translation.page.bytes());
+            while let Some(&page) = left.range(first..end).next() {
+                left.remove(&page);
+                found.insert(page, address + (page - first));
             }
         });
         found

@@ -2,5 +2,13 @@
 //!
 //! Every file here is written with literal offsets, never through the crate's own structures.
 
+mod files;
+mod formats;
+mod guest;
+mod hostile;
+mod oracle;
+mod refusals;
 mod sparse;
 mod translate;
+mod triage;
+mod vmware;

@@ -1,0 +1,142 @@
+//! VMware: the memory map and control registers in a state file (`.vmss`, `.vmsn`).
+//!
+//! The format is as public parsers describe it (volatility, rekall): groups of tags, each tag a name, up to three
+//! indices and a value. Regions in the group `memory` say which pages of the `.vmem` lie where.
+
+use std::collections::BTreeMap;
+
+use crate::fields::{text, u16_at, u32_at, u64_at};
+use crate::memory::PAGE_SIZE;
+use crate::runs::Run;
+use crate::source::Source;
+
+/// The most groups, tags and regions looked at; real files have tens, thousands, and two.
+const MAX_GROUPS: u32 = 256;
+const MAX_TAGS: usize = 1 << 16;
+const MAX_REGIONS: u64 = 1 << 10;
+/// The most processors asked for their registers.
+const MAX_PROCESSORS: u32 = 64;
+/// Bytes before the groups, and of a group.
+const HEADER_SIZE: u64 = 12;
+const GROUP_SIZE: u64 = 80;
+
+/// What a state file says about memory.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct State {
+    /// Regions of the `.vmem`; none when it is one piece.
+    pub(crate) regions: Vec<Run>,
+    /// CR3 of each processor.
+    pub(crate) cr3: Vec<u64>,
+}
+
+/// Numbers by tag name and indices.
+type Tags = BTreeMap<(String, Vec<u32>), u64>;
+
+/// Reads a state file.
+///
+/// # Errors
+///
+/// A sentence that says what is wrong with it.
+pub(crate) fn read(source: &Source) -> Result<State, String> {
+    let io = |error: std::io::Error| error.to_string();
+    let head = source.read_up_to(0, HEADER_SIZE as usize).map_err(io)?;
+    let magic = u32_at(&head, 0);
+    if !matches!(magic, 0xBED2_BED0 | 0xBAD1_BAD1 | 0xBED2_BED2 | 0xBED3_BED3) {
+        return Err("it does not begin with the mark of a VMware state file".to_owned());
+    }
+    // Version 0 counts large values with 32 bits.
+    let wide = magic & 0xF != 0;
+    let groups = u32_at(&head, 8).min(MAX_GROUPS);
+    let mut state = State::default();
+    for index in 0..u64::from(groups) {
+        let group = source.read_up_to(HEADER_SIZE + index * GROUP_SIZE, GROUP_SIZE as usize).map_err(io)?;
+        if group.len() < GROUP_SIZE as usize {
+            return Err("it ends inside its list of groups".to_owned());
+        }
+        let at = u64_at(&group, 64);
+        match text(&group[..64]).as_str() {
+            "memory" => state.regions = regions(&tags(source, at, wide)?)?,
+            "cpu" => state.cr3 = control_registers(&tags(source, at, wide)?),
+            _ => {}
+        }
+    }
+    Ok(state)
+}
+
+/// Reads the tags of a group, up to its end mark.
+fn tags(source: &Source, mut at: u64, wide: bool) -> Result<Tags, String> {
+    let mut tags = Tags::new();
+    for _ in 0..MAX_TAGS {
+        // Flags, length of the name, the name (255 at most), three indices, a value of up to 61 bytes or its lengths.
+        let bytes = source.read_up_to(at, 2 + 255 + 3 * 4 + 64).map_err(|error| error.to_string())?;
+        let [flags, name_length, ..] = bytes[..] else {
+            return Err("it ends inside a group of tags".to_owned());
+        };
+        if flags == 0 && name_length == 0 {
+            return Ok(tags);
+        }
+        let name_end = 2 + usize::from(name_length);
+        let indices = usize::from(flags >> 6 & 3);
+        let value = name_end + indices * 4;
+        if value > bytes.len() {
+            return Err("it ends inside a tag".to_owned());
+        }
+        let name = text(&bytes[2..name_end]);
+        let index = (0..indices).map(|index| u32_at(&bytes, name_end + index * 4)).collect();
+        let size = usize::from(flags & 0x3F);
+        let next = match size {
+            62 | 63 => {
+                let count = if wide { 8 } else { 4 };
+                let on_disk =
+                    if wide { u64_at(&bytes, value + 8) } else { u64::from(u32_at(&bytes, value + 4)) };
+                let padding = u64::from(u16_at(&bytes, value + 2 * count));
+                (value as u64 + 2 * count as u64 + 2).saturating_add(padding).saturating_add(on_disk)
+            }
+            _ => {
+                let mut number = [0; 8];
+                if let Some(bytes) = bytes.get(value..value + size.min(8)) {
+                    number[..bytes.len()].copy_from_slice(bytes);
+                }
+                tags.insert((name, index), u64::from_le_bytes(number));
+                (value + size) as u64
+            }
+        };
+        at = at.saturating_add(next);
+    }
+    Err("a group has more tags than the limit".to_owned())
+}
+
+/// Returns the regions of the memory file.
+fn regions(tags: &Tags) -> Result<Vec<Run>, String> {
+    let tag = |name: &str, index: Option<u32>| {
+        tags.get(&(name.to_owned(), index.into_iter().collect::<Vec<u32>>())).copied()
+    };
+    let count = tag("regionsCount", None).unwrap_or(0);
+    if count > MAX_REGIONS {
+        return Err(format!("it claims {count} regions of memory"));
+    }
+    (0..count as u32)
+        .map(|index| {
+            let pages = |name: &str| {
+                tag(name, Some(index))
+                    .ok_or_else(|| format!("region {index} of its memory map lacks `{name}`"))
+            };
+            Ok(Run {
+                first: pages("regionPPN")?.saturating_mul(PAGE_SIZE),
+                offset: pages("regionPageNum")?.saturating_mul(PAGE_SIZE),
+                length: pages("regionSize")?.saturating_mul(PAGE_SIZE),
+            })
+        })
+        .collect()
+}
+
+/// Returns CR3 of the processors, in order.
+fn control_registers(tags: &Tags) -> Vec<u64> {
+    (0..MAX_PROCESSORS)
+        .filter_map(|processor| {
+            let tag = |name: &str| tags.get(&(name.to_owned(), vec![processor, 3])).copied();
+            tag("CR64").or_else(|| tag("CR"))
+        })
+        .filter(|&cr3| cr3 != 0)
+        .collect()
+}
