@@ -71,6 +71,8 @@ impl DriverObject {
         fields.object.DriverExtension = &raw mut fields.extension;
         fields.object.DriverName = name;
         fields.object.DriverInit = pointer(entry);
+        let default = pointer(world.export("IopInvalidDeviceRequest").unwrap_or(0));
+        fields.object.MajorFunction = [default; 28];
         fields.extension.DriverObject = &raw mut fields.object;
         fields.extension.ServiceKeyName = service;
         fields.registry_path = registry;

@@ -118,11 +118,9 @@ pub(crate) fn IofCallDriver(k: &Kernel, device: Device, irp: Irp) -> NTSTATUS {
         usize::from(IRP_MJ_MAXIMUM_FUNCTION) + 1,
     );
     let routine = if major <= IRP_MJ_MAXIMUM_FUNCTION { table.at(usize::from(major)).read() } else { 0 };
-    if routine == 0 {
-        // What NT fills the table with.
-        field!(field!(irp, IRP, IoStatus), IO_STATUS_BLOCK, Status).write(STATUS_INVALID_DEVICE_REQUEST);
-        IofCompleteRequest(k, irp, 0);
-        return STATUS_INVALID_DEVICE_REQUEST;
+    // What NT fills the table with; a driver may have cleared it.
+    if routine == 0 || Some(routine) == k.host().export_address("IopInvalidDeviceRequest") {
+        return IopInvalidDeviceRequest(k, Address(device.address()), irp);
     }
     let name = major_function_name(major).unwrap_or("IRP_MJ_?");
     k.host().emit(What::EntryCalled { entry: EntryPoint::Dispatch, name: name.into(), routine });
@@ -137,6 +135,14 @@ pub(crate) fn IofCallDriver(k: &Kernel, device: Device, irp: Irp) -> NTSTATUS {
         irql: k.host().irql().0,
     });
     status
+}
+
+/// Refuses a request. The dispatch routine of everything that a driver does not handle: the machine fills the tables of driver objects
+/// with its address. Windows does not export it; here that is what gives it one.
+pub(crate) fn IopInvalidDeviceRequest(k: &Kernel, _device: Address, irp: Irp) -> NTSTATUS {
+    field!(field!(irp, IRP, IoStatus), IO_STATUS_BLOCK, Status).write(STATUS_INVALID_DEVICE_REQUEST);
+    IofCompleteRequest(k, irp, 0);
+    STATUS_INVALID_DEVICE_REQUEST
 }
 
 /// Completes a request: from the current location up, each completion routine is called; then the requester is told.

@@ -175,6 +175,9 @@ fn a_device_is_opened_asked_and_closed() {
     let irp = rig.call("IoBuildSynchronousFsdRequest", &[3, made, n, 4, 0, e, r]);
     assert_eq!(rig.call("IofCallDriver", &[made, irp]), INVALID_REQUEST);
 
+    let irp = rig.call("IoBuildSynchronousFsdRequest", &[3, made, n, 4, 0, e, r]);
+    assert_eq!(rig.call("IopInvalidDeviceRequest", &[made, irp]), INVALID_REQUEST, "called by a filter");
+
     rig.call("IoDeleteDevice", &[made]);
     rig.call("ObfDereferenceObject", &[file]);
     assert_eq!(seen(nt::IRP_MJ_CLOSE), 1);

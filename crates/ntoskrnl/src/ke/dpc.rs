@@ -37,6 +37,13 @@ pub(crate) fn KeSetTargetProcessorDpc(k: &Kernel, dpc: Guest<KDPC>, number: u8) 
     unsafe { k.executive().KeSetTargetProcessorDpc(dpc.ptr(), number) }
 }
 
+/// Waits until every DPC that was queued has run. Each processor runs its own whenever it falls below `DISPATCH_LEVEL`, so going there and
+/// back is enough.
+pub(crate) fn KeFlushQueuedDpcs(k: &Kernel) {
+    let old = k.executive().KeRaiseIrql(nt::Irql::DISPATCH);
+    k.executive().KeLowerIrql(old);
+}
+
 /// Makes a notification timer.
 pub(crate) fn KeInitializeTimer(k: &Kernel, timer: Guest<KTIMER>) {
     KeInitializeTimerEx(k, timer, 0);

@@ -239,6 +239,9 @@ fn deferred_procedure_calls() {
     assert_eq!(rig.call("KeRemoveQueueDpc", &[d]), 0);
     rig.call("KeLowerIrql", &[0]);
     assert_eq!(seen[0], 1);
+    rig.call("KeInsertQueueDpc", &[d, 7, 8]);
+    rig.call("KeFlushQueuedDpcs", &[]);
+    assert_eq!(seen, [2, 7, 8]);
 }
 
 #[test]
