@@ -39,6 +39,8 @@ mod ke;
 mod kernel;
 mod mm;
 mod ob;
+#[cfg(test)]
+mod prototypes;
 mod ps;
 mod rtl;
 mod seh;

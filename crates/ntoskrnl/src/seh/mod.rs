@@ -1,7 +1,5 @@
 //! Structured exceptions: not modeled. What is here lets drivers that use `__try` load and run as long as nothing is raised.
 
-use core::convert::Infallible;
-
 use nt::NTSTATUS;
 
 use crate::export::Address;
@@ -15,7 +13,7 @@ pub(crate) fn __C_specific_handler(
     _frame: Address,
     _context: Address,
     _dispatcher: Address,
-) -> Infallible {
+) -> i32 {
     k.partial("__C_specific_handler", "exceptions are not dispatched");
     k.raise(NTSTATUS(record.read()), "an exception handler was called")
 }
