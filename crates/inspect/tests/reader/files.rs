@@ -77,13 +77,17 @@ pub(crate) fn bitmap(guest: &Guest, dump_type: u32) -> File {
     let mut file = header(dump_type);
     let last = *guest.0.last_key_value().unwrap().0;
     let bits = last / 0x1000 + 3;
-    file.write(0x2000, b"SDMPDUMP").u64(0x2020, 0x4000).u64(0x2028, guest.0.len() as u64).u64(0x2030, bits);
+    let first_page = (0x2038 + bits.div_ceil(8)).next_multiple_of(0x1000);
+    file.write(0x2000, b"SDMPDUMP")
+        .u64(0x2020, first_page)
+        .u64(0x2028, guest.0.len() as u64)
+        .u64(0x2030, bits);
     file.write(0x2038, &vec![0; bits.div_ceil(8) as usize]);
     for address in guest.0.keys() {
         let page = (address / 0x1000) as usize;
         file.0[0x2038 + page / 8] |= 1 << (page % 8);
     }
-    file.write(0x3FFF, &[0]);
+    file.write(first_page as usize - 1, &[0]);
     pages(&mut file, guest);
     file
 }

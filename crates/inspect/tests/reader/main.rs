@@ -8,6 +8,7 @@ mod guest;
 mod hostile;
 mod oracle;
 mod refusals;
+mod scan;
 mod sparse;
 mod translate;
 mod triage;
