@@ -59,7 +59,9 @@ pub(crate) fn read(process: &Process, modules: &Modules, limit: Duration) -> (En
                 access,
                 arguments: words.arguments,
             };
-            (Ending::AbsentExport { module, name, at: words.at.unwrap_or(0) }, event(what))
+            // No export call was under way, so the place that touched the import stands in for its caller.
+            let event = event(what).map(|event| Event { caller: event.caller.or(words.at), ..event });
+            (Ending::AbsentExport { module, name, at: words.at.unwrap_or(0) }, event)
         }
         Kind::EventLimit => (Ending::EventLimit { limit: process.event_limit }, None),
         Kind::HostPanic => (died(process.stopped.and_then(|stopped| stopped.status)), None),
