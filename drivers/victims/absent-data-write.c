@@ -1,11 +1,11 @@
 /* absent-data-write: writes a variable that ntoskrnl.exe exports and Ringbell does not have. */
 #include "victim.h"
 
-extern __declspec(dllimport) volatile ULONG KdComPortInUse;
+extern __declspec(dllimport) volatile ULONG PsUILanguageComitted;
 
 DEED AbsentDataWrite(VOID)
 {
-    KdComPortInUse = 118;
+    PsUILanguageComitted = 118;
 }
 
-VICTIM("absent-data-write", AbsentDataWrite, "write KdComPortInUse")
+VICTIM("absent-data-write", AbsentDataWrite, "write PsUILanguageComitted")

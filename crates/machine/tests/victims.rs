@@ -93,8 +93,8 @@ fn an_absent_import_is_told_by_name_and_kind_of_access_and_only_when_touched() {
     let function = "FsRtlRegisterFileSystemFilterCallbacks";
     for (name, export, expected) in [
         ("absent-call", function, Access::Call),
-        ("absent-data-read", "KdComPortInUse", Access::Read),
-        ("absent-data-write", "KdComPortInUse", Access::Write),
+        ("absent-data-read", "PsUILanguageComitted", Access::Read),
+        ("absent-data-write", "PsUILanguageComitted", Access::Write),
     ] {
         let outcome = run(name);
         let Ending::AbsentExport { name: told, module, at } = &outcome.ending else {
