@@ -2,8 +2,10 @@
 
 use std::ptr::NonNull;
 
-use executive::{Platform, PoolKind};
-use nt::{DRIVER_EXTENSION, DRIVER_OBJECT, UNICODE_STRING};
+use nt::{
+    DRIVER_EXTENSION, DRIVER_OBJECT, KernelMode, OBJ_CASE_INSENSITIVE, OBJ_KERNEL_HANDLE, OBJ_PERMANENT,
+    OBJECT_ATTRIBUTES, UNICODE_STRING,
+};
 
 use super::module_list::{Entry, Facts};
 use super::world::World;
@@ -11,7 +13,8 @@ use super::world::World;
 /// `IO_TYPE_DRIVER`.
 const TYPE: i16 = 4;
 
-/// One block of nonpaged pool: the object, its extension, a counted string, and the texts.
+/// Body of an object of type `Driver`: the driver object, its extension, a counted string, and the texts. As on Windows the
+/// object is permanent in `\Driver` while the driver is loaded.
 #[repr(C)]
 struct Block {
     object: DRIVER_OBJECT,
@@ -23,7 +26,6 @@ struct Block {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DriverObject {
     block: NonNull<Block>,
-    bytes: usize,
     module: Entry,
 }
 
@@ -41,8 +43,8 @@ impl DriverObject {
         ];
         let units: Vec<u16> = texts.iter().flat_map(|text| text.encode_utf16().chain([0])).collect();
         let bytes = size_of::<Block>() + units.len() * 2;
-        let block = world.allocate(PoolKind::NonPagedNx, bytes)?.cast::<Block>();
-        // SAFETY: a fresh block of at least that size that nobody else knows.
+        let block = create(world, &texts[0], bytes)?.cast::<Block>();
+        // SAFETY: a fresh body of that size whose fields nobody has looked at.
         unsafe { block.as_ptr().cast::<u8>().write_bytes(0, bytes) };
         let text = block.as_ptr().wrapping_add(1).cast::<u16>();
         for (index, unit) in units.into_iter().enumerate() {
@@ -77,7 +79,7 @@ impl DriverObject {
         fields.extension.ServiceKeyName = service;
         fields.registry_path = registry;
         block.as_ptr().expose_provenance();
-        Some(Self { block, bytes, module })
+        Some(Self { block, module })
     }
 
     /// Returns the address of the `DRIVER_OBJECT`.
@@ -97,10 +99,51 @@ impl DriverObject {
         unsafe { field.cast::<u64>().read_volatile() }
     }
 
-    /// Frees it.
+    /// Takes its name away and gives the creation reference back. The object lives on while somebody else holds one.
     pub(crate) fn release(self, world: &World) {
         self.module.remove(world);
-        // SAFETY: allocated by `new` with these bytes; its driver is gone.
-        unsafe { world.release(PoolKind::NonPagedNx, self.block.cast(), self.bytes) };
+        let executive = world.kernel().executive();
+        // SAFETY: the creation reference keeps the object alive.
+        unsafe { executive.ObMakeTemporaryObject(self.block.as_ptr().cast()) };
+        // SAFETY: that reference, which nobody uses any more.
+        unsafe { executive.ObfDereferenceObject(self.block.as_ptr().cast()) };
     }
+}
+
+/// Makes an object of type `Driver` with a body of `bytes` under `name`, and returns the body with the creation reference.
+fn create(world: &World, name: &str, bytes: usize) -> Option<NonNull<std::ffi::c_void>> {
+    let executive = world.kernel().executive();
+    let mut units: Vec<u16> = name.encode_utf16().collect();
+    let length = (units.len() * 2) as u16;
+    let mut path = UNICODE_STRING { Length: length, MaximumLength: length, Buffer: units.as_mut_ptr() };
+    let attributes = OBJECT_ATTRIBUTES {
+        Length: size_of::<OBJECT_ATTRIBUTES>() as u32,
+        ObjectName: &raw mut path,
+        Attributes: OBJ_CASE_INSENSITIVE | OBJ_PERMANENT | OBJ_KERNEL_HANDLE,
+        RootDirectory: std::ptr::null_mut(),
+        SecurityDescriptor: std::ptr::null_mut(),
+        SecurityQualityOfService: std::ptr::null_mut(),
+    };
+    let driver = executive.object_type("Driver")?.as_ptr();
+    let mut body = std::ptr::null_mut();
+    // SAFETY: the type is this executive's; attributes, name and `body` are locals that outlive the call.
+    let status = unsafe {
+        executive.ObCreateObject(
+            KernelMode,
+            driver,
+            &raw const attributes,
+            KernelMode,
+            std::ptr::null_mut(),
+            u32::try_from(bytes).ok()?,
+            0,
+            0,
+            &raw mut body,
+        )
+    };
+    if !status.is_success() {
+        return None;
+    }
+    // SAFETY: just created, with its reference; no handle is asked for, so the reference stays ours.
+    let status = unsafe { executive.ObInsertObject(body, 0, 0, std::ptr::null_mut(), std::ptr::null_mut()) };
+    status.is_success().then(|| NonNull::new(body)).flatten()
 }
