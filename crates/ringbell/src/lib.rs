@@ -29,3 +29,8 @@ pub use play::{Action, Play};
 pub use record::{Ending, Event, Finding, Report, Severity, What};
 pub use ring::{BadRing, Ring, object_path};
 pub use view::story::{story, verdict};
+
+/// The examples of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

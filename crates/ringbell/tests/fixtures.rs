@@ -1,0 +1,191 @@
+//! The bundled fixture drivers, run for real: each checks what the kernel gives it, and says so line by line.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+use std::path::{Path, PathBuf};
+
+use record::{Ending, Report, Severity, UnloadOutcome};
+use ringbell::{Config, Play, Ring};
+
+fn bin() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../drivers/bin")
+}
+
+fn play(drivers: &[&str], rings: &[&str]) -> Report {
+    let drivers = drivers
+        .iter()
+        .map(|name| {
+            let file = format!("{name}.sys");
+            let image = std::fs::read(bin().join(&file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+            (file, image)
+        })
+        .collect();
+    let actions = rings.iter().map(|ring| ringbell::Action::Ring(ring.parse::<Ring>().unwrap())).collect();
+    Play { config: Config::default(), drivers, actions, keep_loaded: false }.run().unwrap()
+}
+
+/// Runs a driver that checks itself. It must say how many checks it made, and that none failed.
+fn checks_itself(name: &str) -> Report {
+    let report = play(&[name], &[]);
+    let story = ringbell::story(&report);
+    assert_eq!(report.ending, Ending::Finished, "{story}");
+    assert!(report.tainted.is_empty(), "{story}");
+    assert_eq!(report.drivers[0].unload, UnloadOutcome::Unloaded, "{story}");
+    let lines: Vec<&str> = report.debug_output().flat_map(str::lines).collect();
+    assert!(!lines.iter().any(|line| line.contains("FAIL")), "{story}");
+    let made = lines.iter().filter(|line| line.contains("ok: ")).count();
+    let closing = format!("{name}: {made} checks, 0 failed");
+    assert!(made > 0 && lines.iter().any(|line| line.trim() == closing), "no line `{closing}`\n{story}");
+    report
+}
+
+/// Runs one and demands that no rule finds anything.
+fn checks_itself_cleanly(name: &str) {
+    let report = checks_itself(name);
+    assert!(report.findings.is_empty(), "{}", ringbell::story(&report));
+    assert!(report.stubs_called.is_empty(), "{:?}", report.stubs_called);
+}
+
+macro_rules! clean {
+    ($($test:ident = $name:literal),+ $(,)?) => {
+        $( #[test] fn $test() { checks_itself_cleanly($name); } )+
+
+        /// The drivers that this list covers.
+        const CLEAN: &[&str] = &[$($name),+];
+    };
+}
+
+clean! {
+    exports_rtl = "exports-rtl",
+    exports_pool = "exports-pool",
+    exports_locks = "exports-locks",
+    exports_events = "exports-events",
+    exports_timers = "exports-timers",
+    exports_threads = "exports-threads",
+    exports_objects = "exports-objects",
+    exports_devices = "exports-devices",
+    exports_irps = "exports-irps",
+    exports_callbacks_threads = "exports-callbacks-threads",
+    habits_gs = "habits-gs",
+    habits_hal = "habits-hal",
+    habits_low_alignment = "habits-low-alignment",
+    habits_privileged = "habits-privileged",
+    habits_relocations = "habits-relocations",
+    habits_shared_data = "habits-shared-data",
+}
+
+/// It creates temporary names on purpose, which RB004 reports; nothing else may be found.
+#[test]
+fn exports_callbacks() {
+    let report = checks_itself("exports-callbacks");
+    assert!(report.findings.iter().all(|finding| finding.rule.0 == 4), "{}", ringbell::story(&report));
+}
+
+/// The text of all its `print:` calls, joined, is a committed file.
+#[test]
+fn exports_print() {
+    let report = checks_itself("exports-print");
+    let own = |text: &&str| !text.starts_with("exports-print: ") && !text.contains("ok: ");
+    let printed: String = report.debug_output().filter(own).collect();
+    let expected = std::fs::read_to_string(bin().join("../fixtures/exports-print.txt")).unwrap();
+    for (number, (actual, expected)) in printed.lines().zip(expected.lines()).enumerate() {
+        assert_eq!(actual, expected, "line {}", number + 1);
+    }
+    assert_eq!(printed, expected);
+}
+
+#[test]
+fn every_checking_fixture_has_a_test() {
+    let mut names: Vec<String> = std::fs::read_dir(bin())
+        .unwrap()
+        .filter_map(|entry| Some(entry.unwrap().file_name().to_str()?.strip_suffix(".sys")?.to_owned()))
+        .filter(|name| name.starts_with("exports-") || name.starts_with("habits-"))
+        .collect();
+    names.sort();
+    for name in names {
+        let covered = CLEAN.contains(&&*name) || ["exports-callbacks", "exports-print"].contains(&&*name);
+        assert!(covered, "{name}.sys is run by no test here");
+    }
+}
+
+#[test]
+fn the_demo_pair_meets_and_leaves_nothing() {
+    let report = play(&["listener", "ringer"], &[]);
+    let story = ringbell::story(&report);
+    assert_eq!(ringbell::verdict(&report), "clean", "{story}");
+    let output: String = report.debug_output().collect();
+    assert!(output.contains("arguments 1122334455667788 and 0000000000C0FFEE, ring 1"), "{story}");
+    assert!(
+        !report.last.unwrap().objects.iter().any(|object| object.display_name().contains("callbackbopin"))
+    );
+}
+
+/// What the README shows is what the command prints. A line `…` stands for lines left out; addresses may differ.
+#[test]
+fn the_readme_shows_what_the_demo_prints() {
+    let readme = include_str!("../../../README.md");
+    let shown = readme.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let told = ringbell::story(&play(&["listener", "ringer"], &[]));
+    let mut lines = told.lines();
+    for line in shown.lines().filter(|line| line.trim() != "…") {
+        assert!(
+            lines.any(|told| without_addresses(told) == without_addresses(line)),
+            "the demo does not print `{line}` there any more\n{told}"
+        );
+    }
+}
+
+/// Replaces hexadecimal numbers of five digits and more.
+fn without_addresses(line: &str) -> String {
+    let digits = |word: &str| word.strip_prefix("0x").map_or(0, |digits| digits.trim_end_matches(',').len());
+    line.split(' ').map(|word| if digits(word) >= 5 { "0x…" } else { word }).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_ring_from_the_command_line_reaches_the_listener_at_its_irql() {
+    let report = play(&["listener"], &["callbackbopin=5,6", "callbackbopin=7,8@dispatch"]);
+    let rings: Vec<(u64, u8, record::Mode)> = report
+        .events
+        .iter()
+        .filter_map(|event| match event.what {
+            record::What::NotifyBegin { argument1, mode, .. } => Some((argument1, event.irql, mode)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(rings, [(5, 0, record::Mode::Dropped), (7, 2, record::Mode::Held)]);
+    assert_eq!(ringbell::verdict(&report), "clean", "{}", ringbell::story(&report));
+}
+
+#[test]
+fn the_published_listener_leaves_a_reference_and_a_permanent_object() {
+    let report = play(&["listener-as-published", "listener-as-published"], &[]);
+    let rules: Vec<(u16, &str)> =
+        report.findings.iter().map(|finding| (finding.rule.0, finding.driver.as_deref().unwrap())).collect();
+    for expected in [
+        (2, "listener-as-published.sys"),
+        (3, "listener-as-published.sys"),
+        (2, "listener-as-published.sys#2"),
+        (19, "listener-as-published.sys#2"),
+    ] {
+        assert!(rules.contains(&expected), "{expected:?} is missing\n{}", ringbell::story(&report));
+    }
+    assert_eq!(rules.len(), 4, "{}", ringbell::story(&report));
+}
+
+/// The rule of a culprit must be found, and nothing worse than a note in its near miss.
+#[test]
+fn rb001_rb002_rb003_rb004_rb019_catch_the_culprit_and_spare_the_near_miss() {
+    for (rule, culprit, near) in [
+        (1, "rb001-registration-left", "rb001-near-two-registrations"),
+        (2, "rb002-reference-leaked", "rb002-near-referenced-twice"),
+        (3, "rb003-permanent-left", "rb003-near-opened-system-object"),
+        (4, "rb004-name-vanished", "rb004-near-unnamed"),
+        (19, "rb019-refusal-ignored", "rb019-near-refusal-reported"),
+    ] {
+        let report = play(&[culprit], &[]);
+        let found: Vec<u16> = report.findings.iter().map(|finding| finding.rule.0).collect();
+        assert_eq!(found, [rule], "{}", ringbell::story(&report));
+        assert!(report.worst() >= Some(Severity::Warning));
+        let report = play(&[near], &[]);
+        assert!(report.findings.is_empty(), "{}", ringbell::story(&report));
+    }
+}
