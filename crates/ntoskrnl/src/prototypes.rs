@@ -42,7 +42,7 @@ const UNDECLARED: &[(&str, &[&str])] = &[
     ("exported, but in no header of theirs", &[
         "NtCreateEvent", "NtSetEvent", "NtWaitForSingleObject", "ObCloseHandle", "ObGetObjectType", "ObOpenObjectByName",
         "ObReferenceObjectSafe", "PsGetProcessImageFileName", "PsGetProcessPeb", "PsGetThreadProcess",
-        "RtlAppendAsciizToString", "RtlPrefixString",
+        "RtlAppendAsciizToString", "RtlImageNtHeader", "RtlPrefixString",
     ]),
     ("the kernel's own", &["IopInvalidDeviceRequest"]),
 ];

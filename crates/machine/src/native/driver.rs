@@ -165,6 +165,9 @@ pub(crate) fn unload(world: &'static World, name: &str) -> Result<UnloadOutcome,
         return Ok(UnloadOutcome::NotUnloadable);
     }
     enter(world, EntryPoint::DriverUnload, name, routine, &[driver.object.address()]);
+    if let Some(kernel) = world.kernel.get() {
+        kernel.settle();
+    }
     world.record(What::Audit { driver: Some(name.into()), snapshot: world.snapshot() });
     remove(world, name);
     Ok(UnloadOutcome::Unloaded)

@@ -72,3 +72,17 @@ pub(crate) fn vDbgPrintExWithPrefix(
 ) -> NTSTATUS {
     print(k, prefix.0, pattern.0, arguments.0, Some((component, level)))
 }
+
+/// Prints that an assertion failed. A free build goes on, as this does.
+pub(crate) fn RtlAssert(k: &Kernel, assertion: Address, file: Address, line: u32, message: Address) {
+    let read = |address: Address| {
+        if address == Address::NULL { String::new() } else { text(&guest::terminated::<u8>(k, address.0)) }
+    };
+    let text = format!(
+        "\n*** Assertion failed: {}{}\n***   Source File: {}, line {line}\n\n",
+        read(message),
+        read(assertion),
+        read(file)
+    );
+    k.host().emit(What::DebugPrint { text, filter: None });
+}

@@ -51,3 +51,12 @@ fn a_bad_string_argument_blames_the_caller() {
     let mut pattern = narrow("%s");
     rig.faults("DbgPrint", &[at(pattern.as_mut_slice()), 0x10]);
 }
+
+#[test]
+fn a_failed_assertion_is_printed() {
+    let rig = Rig::new();
+    let (mut what, mut file) = (narrow("a == b"), narrow("a.c"));
+    rig.call("RtlAssert", &[at(what.as_mut_slice()), at(file.as_mut_slice()), 7, 0]);
+    let (text, _) = printed(&rig);
+    assert_eq!(text, "\n*** Assertion failed: a == b\n***   Source File: a.c, line 7\n\n");
+}

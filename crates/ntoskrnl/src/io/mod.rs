@@ -15,6 +15,7 @@ pub(crate) mod device;
 pub(crate) mod file;
 pub(crate) mod irp;
 pub(crate) mod link;
+pub(crate) mod remove_lock;
 
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests;

@@ -284,3 +284,19 @@ fn a_request_completes_once() {
     let check = rig.bugcheck("IofCompleteRequest", &[memory, 0]);
     assert_eq!(check.code, BugCheck::MULTIPLE_IRP_COMPLETE_REQUESTS);
 }
+
+#[test]
+fn remove_locks() {
+    let rig = rig();
+    let mut lock = [0u64; 4];
+    let l = at(&mut lock);
+    rig.call("IoInitializeRemoveLockEx", &[l, 0, 0, 0, 0x20]);
+    assert_eq!(rig.call("IoAcquireRemoveLockEx", &[l, 0, 0, 0, 0x20]), SUCCESS);
+    assert_eq!(lock[0] >> 32, 2);
+    rig.call("IoReleaseRemoveLockEx", &[l, 0, 0x20]);
+    assert_eq!(rig.call("IoAcquireRemoveLockEx", &[l, 0, 0, 0, 0x20]), SUCCESS);
+    rig.call("IoReleaseRemoveLockAndWaitEx", &[l, 0, 0x20]);
+    assert_eq!((lock[0] as u8, lock[0] >> 32), (1, 0), "removed, and nobody holds it");
+    let pending = u64::from(nt::STATUS_DELETE_PENDING.0);
+    assert_eq!(rig.call("IoAcquireRemoveLockEx", &[l, 0, 0, 0, 0x20]), pending);
+}

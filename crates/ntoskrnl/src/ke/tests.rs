@@ -327,3 +327,29 @@ fn drivers_end_the_world() {
     let check = Rig::new().bugcheck("KeBugCheck", &[0xBEEF]);
     assert_eq!((check.code, check.parameters), (BugCheck(0xBEEF), [0; 4]));
 }
+
+#[test]
+fn affinities_processes_and_stacks() {
+    let rig = Rig::new();
+    rig.call("KeSetSystemAffinityThread", &[1]);
+    rig.call("KeRevertToUserAffinityThread", &[]);
+    let before = rig.call("KeSetSystemAffinityThreadEx", &[1]);
+    assert_eq!(before, 0xF);
+    rig.call("KeRevertToUserAffinityThreadEx", &[before]);
+    let process = rig.call("PsGetCurrentProcess", &[]);
+    let (mut other, mut state): (nt::EPROCESS, nt::KAPC_STATE) = (zeroed(), zeroed());
+    rig.call("KeStackAttachProcess", &[at(&mut other), at(&mut state)]);
+    assert_eq!(rig.call("PsGetCurrentProcess", &[]), at(&mut other));
+    rig.call("KeUnstackDetachProcess", &[at(&mut state)]);
+    assert_eq!(rig.call("PsGetCurrentProcess", &[]), process);
+    let (mut low, mut high) = (9u64, 9u64);
+    rig.call("IoGetStackLimits", &[at(&mut low), at(&mut high)]);
+    let thread: nt::KTHREAD = {
+        let at = rig.call("KeGetCurrentThread", &[]);
+        // SAFETY: the current thread is live.
+        unsafe { core::ptr::with_exposed_provenance::<nt::KTHREAD>(at as usize).read() }
+    };
+    assert_eq!((low, high), (thread.StackLimit as u64, thread.StackBase as u64));
+    assert_eq!(rig.call("IoWithinStackLimits", &[high + 8, 8]), 0);
+    assert_eq!(rig.call("IoWithinStackLimits", &[low, (high - low) as usize as u64]), 1);
+}

@@ -2,7 +2,7 @@
 
 use core::convert::Infallible;
 
-use nt::{BugCheck, KTHREAD};
+use nt::{BugCheck, EPROCESS, KAPC_STATE, KTHREAD};
 
 use crate::export::Address;
 use crate::field;
@@ -65,4 +65,47 @@ pub(crate) fn KeBugCheck(k: &Kernel, code: u32) -> Infallible {
 /// Ends the world, with four parameters.
 pub(crate) fn KeBugCheckEx(k: &Kernel, code: u32, p1: u64, p2: u64, p3: u64, p4: u64) -> Infallible {
     k.bugcheck(BugCheck(code), [p1, p2, p3, p4], "a driver called `KeBugCheckEx`")
+}
+
+/// Binds the current thread to processors and returns the former set. The scheduler does not look at it.
+pub(crate) fn KeSetSystemAffinityThreadEx(k: &Kernel, _set: u64) -> u64 {
+    super::processor::KeQueryActiveProcessors(k)
+}
+
+/// Binds the current thread to processors.
+pub(crate) fn KeSetSystemAffinityThread(_: &Kernel, _set: u64) {}
+
+/// Unbinds the current thread.
+pub(crate) fn KeRevertToUserAffinityThread(_: &Kernel) {}
+
+/// Gives the current thread a former set of processors back.
+pub(crate) fn KeRevertToUserAffinityThreadEx(_: &Kernel, _set: u64) {}
+
+/// Moves the current thread into the address space of a process, keeping where it was in the caller's `KAPC_STATE`.
+pub(crate) fn KeStackAttachProcess(k: &Kernel, process: Guest<EPROCESS>, state: Guest<KAPC_STATE>) {
+    let current = field!(current(k), KTHREAD, ApcStateProcess);
+    field!(state, KAPC_STATE, Process).write(current.read());
+    current.write(process.ptr());
+}
+
+/// Moves the current thread back.
+pub(crate) fn KeUnstackDetachProcess(k: &Kernel, state: Guest<KAPC_STATE>) {
+    field!(current(k), KTHREAD, ApcStateProcess).write(field!(state, KAPC_STATE, Process).read());
+}
+
+fn current(k: &Kernel) -> Guest<KTHREAD> {
+    Guest::new(k, KeGetCurrentThread(k).0)
+}
+
+/// Returns where the stack of the current thread begins and ends.
+pub(crate) fn IoGetStackLimits(k: &Kernel, low: Guest<u64>, high: Guest<u64>) {
+    low.write(field!(current(k), KTHREAD, StackLimit).read() as u64);
+    high.write(field!(current(k), KTHREAD, StackBase).read() as u64);
+}
+
+/// Tells whether a range lies on the stack of the current thread.
+pub(crate) fn IoWithinStackLimits(k: &Kernel, start: u64, bytes: usize) -> u32 {
+    let low = field!(current(k), KTHREAD, StackLimit).read() as u64;
+    let high = field!(current(k), KTHREAD, StackBase).read() as u64;
+    u32::from(start >= low && start.checked_add(bytes as u64).is_some_and(|end| end <= high))
 }

@@ -100,3 +100,21 @@ fn an_exception_handler_is_never_called() {
     let check = rig.bugcheck("__C_specific_handler", &[at(&mut record), 0, 0, 0]);
     assert_eq!(check.parameters[0], 0xC000_0005);
 }
+
+#[test]
+fn contiguous_memory() {
+    let rig = Rig::new();
+    let before = rig.driver_blocks();
+    let everything = i64::MAX as u64;
+    let block = rig.call("MmAllocateContiguousMemory", &[100, everything]);
+    assert!(block != 0 && block.is_multiple_of(0x1000));
+    assert_eq!(rig.call("MmGetPhysicalAddress", &[block + 5]), block + 5);
+    assert_eq!(rig.call("MmGetPhysicalAddress", &[0]), 0);
+    rig.call("MmFreeContiguousMemory", &[block]);
+    let block = rig.call("MmAllocateContiguousMemorySpecifyCache", &[100, 0, everything, 0, 1]);
+    rig.call("MmFreeContiguousMemorySpecifyCache", &[block, 100, 1]);
+    let block = rig.call("MmAllocateNonCachedMemory", &[100]);
+    rig.call("MmFreeNonCachedMemory", &[block, 100]);
+    assert_eq!(rig.call("MmAllocateContiguousMemory", &[100, 0xFF_FFFF]), 0, "none is that low");
+    assert_eq!(rig.driver_blocks(), before);
+}

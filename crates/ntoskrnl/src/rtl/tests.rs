@@ -601,3 +601,16 @@ fn generic_rights_are_mapped() {
     rig.call("RtlMapGenericMask", &[at(&mut mask), at(&mut mapping)]);
     assert_eq!(mask, 5);
 }
+
+#[test]
+fn image_headers() {
+    let rig = Rig::new();
+    let mut image = vec![0u8; 0x100];
+    let base = at(image.as_mut_slice());
+    assert_eq!(rig.call("RtlImageNtHeader", &[base]), 0);
+    image[..2].copy_from_slice(b"MZ");
+    image[0x3C] = 0x80;
+    image[0x80..0x84].copy_from_slice(b"PE\0\0");
+    assert_eq!(rig.call("RtlImageNtHeader", &[base]), base + 0x80);
+    assert_eq!(rig.call("RtlImageNtHeader", &[0]), 0);
+}

@@ -167,3 +167,17 @@ pub(crate) fn PsGetVersion(
     }
     0
 }
+
+/// Finds the headers of an image in memory.
+pub(crate) fn RtlImageNtHeader(k: &Kernel, base: crate::export::Address) -> crate::export::Address {
+    use crate::export::Address;
+    if base == Address::NULL || Guest::<u16>::new(k, base.0).read() != u16::from_le_bytes(*b"MZ") {
+        return Address::NULL;
+    }
+    let headers = base.0 + u64::from(Guest::<u32>::new(k, base.0 + 0x3C).read());
+    if Guest::<u32>::new(k, headers).read() == u32::from_le_bytes(*b"PE\0\0") {
+        Address(headers)
+    } else {
+        Address::NULL
+    }
+}

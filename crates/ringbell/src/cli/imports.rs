@@ -87,10 +87,8 @@ fn judge(import: &Import) -> Wanted {
     Wanted { name: printable(&format!("{module}!{}", import.symbol)), state }
 }
 
-fn ledger(_module: &str, name: &str) -> State {
-    let routine = ntoskrnl::EXPORTS.iter().find(|export| export.name == name).map(|export| export.state);
-    let variable = || ntoskrnl::DATA.iter().any(|data| data.name == name).then_some(State::Full);
-    routine.or_else(variable).unwrap_or(State::Absent)
+fn ledger(module: &str, name: &str) -> State {
+    ntoskrnl::lookup(module, name).map_or(State::Absent, |entry| entry.state)
 }
 
 /// Worst first.
