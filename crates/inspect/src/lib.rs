@@ -19,6 +19,7 @@ mod dump;
 mod elf;
 mod error;
 mod fields;
+mod find;
 mod flat;
 mod format;
 mod kernel;
@@ -41,6 +42,7 @@ mod vmware;
 pub use debugger_data::DebuggerData;
 pub use dump::DumpHeader;
 pub use error::{OpenError, Unsupported};
+pub use find::{Options, Progress, Symbols, inspect};
 pub use format::{DumpType, Format};
 pub use kernel::{BaseFoundBy, Build, BuildFoundBy, FindOptions, Kernel, KernelNote, ModulesFoundBy};
 pub use memory::{

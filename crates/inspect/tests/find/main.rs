@@ -1,0 +1,4 @@
+//! Callback objects found in images made by hand.
+
+mod clean;
+mod support;
