@@ -3,7 +3,7 @@
 //! Highest IRQL and state stand in `exports.toml` too, with the test and the notes; a test holds both together.
 
 use crate::export::{DataExport, Export};
-use crate::{crt, data, dbg, ex, io, ke, mm, ob, ps, rtl, seh, export};
+use crate::{crt, data, dbg, ex, export, io, ke, mm, ob, ps, rtl, seh};
 
 /// Every routine that drivers can call, sorted by name. The position of an entry is its number for
 /// [`dispatch`](crate::dispatch).
