@@ -1,13 +1,15 @@
 //! `ringbell explain`: what an object, an event, a rule, a status or a bugcheck is.
 
+mod export;
+mod rule;
+
 use clap::Args;
 use nt::catalog::{self, EVENTS, Name, ROUTINES};
 use nt::{BugCheck, NTSTATUS};
-use record::Severity;
+use ntoskrnl::ledger::{LedgerEntry, ledger};
 use rules::{RULES, Rule};
 use serde_json::{Value, json};
 use view::catalog as show;
-use view::fields::Fields;
 
 use super::Failure;
 use super::failure::printable;
@@ -18,7 +20,7 @@ use super::output::Answer;
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Object (`PowerState`, `\Callback\PowerState`, `PowerPort`), event (`power.ac`), routine
-    /// (`ExNotifyCallback`), rule (`RB004`), status
+    /// (`ExNotifyCallback`), export (`ZwCreateFile`), rule (`RB004`), status
     /// (`C0000034`, `STATUS_OBJECT_NAME_NOT_FOUND`) or bugcheck (`0xD1`); without it everything is listed but codes
     #[arg(value_name = "NAME", allow_negative_numbers = true)]
     name: Option<String>,
@@ -42,6 +44,7 @@ enum Topic {
     Event(&'static catalog::Event),
     Rule(&'static Rule),
     Routine(&'static catalog::RoutineEntry),
+    Export(LedgerEntry<'static>),
     Status(NTSTATUS),
     BugCheck(BugCheck),
 }
@@ -51,8 +54,9 @@ impl Topic {
         match self {
             Self::Object(entry) => show::entry(entry),
             Self::Event(event) => show::event(event),
-            Self::Rule(rule) => rule_text(rule),
+            Self::Rule(rule) => rule::text(rule),
             Self::Routine(routine) => show::routine(routine),
+            Self::Export(entry) => export::text(entry),
             Self::Status(status) => show::status(*status),
             Self::BugCheck(check) => show::bugcheck(*check),
         }
@@ -62,43 +66,12 @@ impl Topic {
         match self {
             Self::Object(entry) => show::entry_json(entry),
             Self::Event(event) => show::event_json(event),
-            Self::Rule(rule) => rule_json(rule),
+            Self::Rule(rule) => rule::json(rule),
             Self::Routine(routine) => show::routine_json(routine),
+            Self::Export(entry) => export::json(entry),
             Self::Status(status) => show::status_json(*status),
             Self::BugCheck(check) => show::bugcheck_json(*check),
         }
-    }
-}
-
-fn rule_text(rule: &Rule) -> String {
-    let mut fields = Fields::titled(&format!("{} {}", rule.id, rule.slug));
-    fields
-        .add("what", rule.summary)
-        .add("severity", severity(rule))
-        .add("windows", rule.windows)
-        .add("fix", rule.fix)
-        .add("found by", rule.detection);
-    fields.finish()
-}
-
-fn rule_json(rule: &Rule) -> Value {
-    json!({
-        "kind": "rule",
-        "id": rule.id.to_string(),
-        "slug": rule.slug,
-        "severity": severity(rule),
-        "summary": rule.summary,
-        "windows": rule.windows,
-        "fix": rule.fix,
-        "detection": rule.detection,
-    })
-}
-
-fn severity(rule: &Rule) -> &'static str {
-    match rule.severity {
-        Severity::Note => "note",
-        Severity::Warning => "warning",
-        Severity::Error => "error",
     }
 }
 
@@ -109,6 +82,7 @@ fn find(name: &str) -> Option<Topic> {
         .or_else(|| catalog::find_routine(name).map(Topic::Routine))
         .or_else(|| rules::find(name).map(Topic::Rule))
         .or_else(|| by_word(name))
+        .or_else(|| export::find(name).map(Topic::Export))
         .or_else(|| by_number(name))
 }
 
@@ -158,6 +132,7 @@ fn refuse(name: &str) -> Failure {
     let slugs = RULES.iter().map(|rule| rule.slug);
     let routines = ROUTINES.iter().map(|routine| routine.name);
     let statuses = NTSTATUS::names().map(|(name, _)| name);
+    let exports = ledger().entries().map(|entry| entry.name);
     let checks = BugCheck::ALL.iter().filter_map(|check| check.name());
     Failure::unknown(
         "name",
@@ -168,7 +143,8 @@ fn refuse(name: &str) -> Failure {
             .chain(slugs)
             .chain(routines)
             .chain(statuses)
-            .chain(checks),
+            .chain(checks)
+            .chain(exports),
         "`ringbell explain` lists objects, events, routines and rules",
     )
 }
@@ -202,7 +178,7 @@ fn list(format: Format) -> Answer {
             "objects": catalog::entries().map(show::entry_json).collect::<Vec<_>>(),
             "events": EVENTS.iter().map(show::event_json).collect::<Vec<_>>(),
             "routines": ROUTINES.iter().map(show::routine_json).collect::<Vec<_>>(),
-            "rules": RULES.iter().map(rule_json).collect::<Vec<_>>(),
+            "rules": RULES.iter().map(rule::json).collect::<Vec<_>>(),
         })),
     }
 }
@@ -220,6 +196,18 @@ mod tests {
                 assert_eq!(topic.json()["slug"], rule.slug);
             }
         }
+    }
+
+    #[test]
+    fn every_export_of_the_ledger_can_be_explained() {
+        for entry in ledger().entries() {
+            let topic = find(entry.name).unwrap_or_else(|| panic!("{}", entry.name));
+            // The mechanism's own routines have more to say than the ledger.
+            assert!(matches!(topic, Topic::Export(_) | Topic::Routine(_)), "{}", entry.name);
+        }
+        let absent = ledger().entries().find(|entry| entry.state == ntoskrnl::State::Absent).unwrap();
+        let name = format!("{}!{}", absent.module.name(), absent.name);
+        assert!(find(&name).unwrap().text().contains("takes"), "{name}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use image::{ForeignModule, Import, ModuleClass, classify_module, foreign_modules};
 use ntoskrnl::State;
+use ntoskrnl::ledger::ledger;
 use serde_json::{Value, json};
 
 use super::Failure;
@@ -45,6 +46,8 @@ struct Wanted {
     /// `ntoskrnl.exe!DbgPrint`, the module in lower case.
     name: String,
     state: State,
+    /// What is missing; for what is absent, what it belongs to.
+    why: String,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
@@ -80,15 +83,27 @@ fn read(path: &Path) -> Result<Driver, Failure> {
     Ok(Driver { name, wanted: wanted.map(judge).collect(), foreign: foreign_modules(&imports) })
 }
 
-/// Looks an import up in the ledger. An import by ordinal is never there: the kernel's ordinals change with each build.
+/// Looks an import up in the ledger.
 fn judge(import: &Import) -> Wanted {
-    let state = import.name().map_or(State::Absent, |name| ledger(&import.module, name));
-    let module = import.module.to_ascii_lowercase();
-    Wanted { name: printable(&format!("{module}!{}", import.symbol)), state }
-}
-
-fn ledger(module: &str, name: &str) -> State {
-    ntoskrnl::lookup(module, name).map_or(State::Absent, |entry| entry.state)
+    let name = printable(&format!("{}!{}", import.module.to_ascii_lowercase(), import.symbol));
+    let Some(symbol) = import.name() else {
+        return Wanted {
+            name,
+            state: State::Absent,
+            why: "by ordinal, which every build of the kernel numbers anew".into(),
+        };
+    };
+    match ledger().get(symbol) {
+        Some(entry) => {
+            let why = match (entry.state, entry.note) {
+                (_, Some(note)) => note.to_owned(),
+                (State::Full, None) => String::new(),
+                (_, None) => entry.about.title.clone(),
+            };
+            Wanted { name, state: entry.state, why }
+        }
+        None => Wanted { name, state: State::Absent, why: "no kernel is known to export it".into() },
+    }
 }
 
 /// Worst first.
@@ -131,9 +146,11 @@ fn text(drivers: &[Driver], each: bool) -> String {
             let _ = writeln!(out, "  {} is {}", printable(&module.module), module.what);
         }
         if each {
+            let longest = driver.wanted.iter().map(|it| it.name.chars().count()).max().unwrap_or(0);
             for state in STATES {
                 for wanted in driver.wanted.iter().filter(|wanted| wanted.state == state) {
-                    let _ = writeln!(out, "  {:<8} {}", state.name(), wanted.name);
+                    let line = format!("  {:<8} {:<longest$}  {}", state.name(), wanted.name, wanted.why);
+                    let _ = writeln!(out, "{}", line.trim_end());
                 }
             }
         }
@@ -145,29 +162,28 @@ fn text(drivers: &[Driver], each: bool) -> String {
         } else {
             "\nmissing, by number of drivers\n"
         });
-        for (count, state, name) in ranking {
-            let _ = writeln!(out, "{count:>5}  {:<8} {name}", state.name());
+        let longest = ranking.iter().map(|(_, it)| it.name.chars().count()).max().unwrap_or(0);
+        for (count, it) in ranking {
+            let line = format!("{count:>5}  {:<8} {:<longest$}  {}", it.state.name(), it.name, it.why);
+            let _ = writeln!(out, "{}", line.trim_end());
         }
     }
     out
 }
 
-/// What is not fully there, the most wanted first: drivers that want it, state, name.
-fn ranking(drivers: &[Driver]) -> Vec<(usize, State, &str)> {
-    let mut counts: BTreeMap<&str, (usize, State)> = BTreeMap::new();
+/// What is not fully there, with the number of drivers that want it, the most wanted first.
+fn ranking(drivers: &[Driver]) -> Vec<(usize, &Wanted)> {
+    let mut counts: BTreeMap<&str, (usize, &Wanted)> = BTreeMap::new();
     for driver in drivers {
-        let names: BTreeSet<(&str, State)> = driver
-            .wanted
-            .iter()
-            .filter(|it| it.state != State::Full)
-            .map(|it| (it.name.as_str(), it.state))
-            .collect();
-        for (name, state) in names {
-            counts.entry(name).or_insert((0, state)).0 += 1;
+        let mut seen = BTreeSet::new();
+        for wanted in driver.wanted.iter().filter(|it| it.state != State::Full) {
+            if seen.insert(wanted.name.as_str()) {
+                counts.entry(&wanted.name).or_insert((0, wanted)).0 += 1;
+            }
         }
     }
-    let mut ranking: Vec<_> = counts.into_iter().map(|(name, (count, state))| (count, state, name)).collect();
-    ranking.sort_by(|a, b| b.0.cmp(&a.0).then(a.2.cmp(b.2)));
+    let mut ranking: Vec<_> = counts.into_values().collect();
+    ranking.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.name.cmp(&b.1.name)));
     ranking
 }
 
@@ -179,6 +195,7 @@ fn json(drivers: &[Driver]) -> Value {
             "imports": driver.wanted.iter().map(|wanted| json!({
                 "name": wanted.name,
                 "state": wanted.state.name(),
+                "why": (!wanted.why.is_empty()).then_some(&wanted.why),
             })).collect::<Vec<_>>(),
             "other_modules": driver.foreign.iter().map(|module| json!({
                 "module": module.module,
@@ -186,9 +203,10 @@ fn json(drivers: &[Driver]) -> Value {
                 "what": module.what,
             })).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
-        "missing": ranking(drivers).into_iter().map(|(count, state, name)| json!({
-            "name": name,
-            "state": state.name(),
+        "missing": ranking(drivers).into_iter().map(|(count, it)| json!({
+            "name": it.name,
+            "state": it.state.name(),
+            "why": it.why,
             "drivers": count,
         })).collect::<Vec<_>>(),
     })
