@@ -13,7 +13,7 @@
 //! # How to add an export
 //!
 //! 1. Write `pub(crate) fn KeName(k: &Kernel, event: Guest<KEVENT>, wait: u8) -> NTSTATUS` in the file of its family (by
-//!    prefix: `ke.rs`, `rtl/…`). Take [`Guest`](guest::Guest) for what must be an address, `Option<Guest>` for what may be
+//!    prefix: `ke/…`, `rtl/…`). Take [`Guest`](guest::Guest) for what must be an address, `Option<Guest>` for what may be
 //!    null, [`Address`](export::Address) for what is not followed, integers of the width the header says.
 //! 2. Add a line to `table.rs`, in alphabetical order: name, module, highest IRQL, state, function.
 //! 3. Change its line in `exports.toml`: the same state and IRQL, and for `full` the test that holds it.

@@ -2,7 +2,8 @@
 //!
 //! The test writes one C line per export: a call with arguments of the kinds that the handler's Rust type says, and assertions about the
 //! result. mingw-w64's compiler then judges the number of arguments, integers against pointers, integers that are too wide, and
-//! the result's size and kind. An integer that is too narrow is not found: C widens it in silence.
+//! the result's size and kind. C widens a narrow integer in silence, so a second test has the compiler list its declarations, and
+//! asserts the size of every argument.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -72,13 +73,73 @@ fn line(export: &Export) -> String {
     format!("void t_{}(void) {{ {call}; _Static_assert({result}, \"result\"); }}", export.name)
 }
 
-#[test]
-fn prototypes_are_those_of_the_driver_headers() {
+/// Returns whether there is a compiler with headers; where there must be one, insists.
+fn is_there() -> bool {
     let there =
         std::path::Path::new(HEADERS).is_dir() && Command::new(COMPILER).arg("--version").output().is_ok();
-    if !there {
-        let required = std::env::var_os("RINGBELL_REQUIRE_ALL").is_some();
-        assert!(!required, "{COMPILER} or its headers in {HEADERS} are missing");
+    let required = std::env::var_os("RINGBELL_REQUIRE_ALL").is_some();
+    assert!(there || !required, "{COMPILER} or its headers in {HEADERS} are missing");
+    there
+}
+
+/// Checks C and returns what the compiler prints on its two streams.
+fn compile(source: &str, flags: &[&str]) -> (String, String) {
+    let mut child = Command::new(COMPILER)
+        .args(["-fsyntax-only", "-fno-builtin", "-fmax-errors=0", "-fno-diagnostics-show-caret", "-xc"])
+        .args(flags)
+        .arg(format!("-I{HEADERS}"))
+        .arg("-")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the compiler runs");
+    let mut input = child.stdin.take().expect("a pipe");
+    let source = source.to_owned();
+    // The compiler may print before it has read everything.
+    let writer = std::thread::spawn(move || input.write_all(source.as_bytes()));
+    let output = child.wait_with_output().expect("the compiler ends");
+    writer.join().expect("no panic").expect("the compiler reads");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn arguments_have_the_widths_of_the_driver_headers() {
+    if !is_there() {
+        return;
+    }
+    let (declarations, _) = compile(PREFIX, &["-aux-info", "/dev/stdout"]);
+    let mut source = PREFIX.to_owned();
+    let mut checked = 0;
+    for declaration in declarations.lines().filter(|line| line.contains(":NC */")) {
+        let Some((head, arguments)) = declaration.trim_end_matches(");").split_once(" (") else { continue };
+        let name = head.rsplit([' ', '*']).next().unwrap_or(head);
+        let Some(export) = EXPORTS.iter().find(|export| export.name == name) else { continue };
+        // A function pointer has commas of its own, so a declaration with one is left out.
+        if arguments.contains('(') || DECLARED_OTHERWISE.contains(&name) {
+            continue;
+        }
+        for (kind, declared) in export.signature.arguments.iter().zip(arguments.split(", ")) {
+            let bytes = match kind {
+                Kind::Integer(bytes) => *bytes,
+                Kind::Variable => continue,
+                _ => 8,
+            };
+            let _ =
+                writeln!(source, "_Static_assert(sizeof({declared}) == {bytes}, \"{name}: {declared}\");");
+            checked += 1;
+        }
+    }
+    assert!(checked > 800, "only {checked} arguments were found");
+    let (_, complaints) = compile(&source, &[]);
+    let wrong: Vec<&str> = complaints.lines().filter(|line| line.contains("error:")).collect();
+    assert_eq!(wrong, Vec::<&str>::new());
+}
+
+#[test]
+fn prototypes_are_those_of_the_driver_headers() {
+    if !is_there() {
         return;
     }
     let mut source = PREFIX.to_owned();
@@ -87,19 +148,8 @@ fn prototypes_are_those_of_the_driver_headers() {
         source.push_str(&line(export));
         source.push('\n');
     }
-    let mut child = Command::new(COMPILER)
-        .args(["-fsyntax-only", "-fno-builtin", "-Wconversion", "-Wno-sign-conversion", "-xc"])
-        .args(["-Wint-conversion", "-Wincompatible-pointer-types", "-Wimplicit-function-declaration"])
-        .args(["-fmax-errors=0", "-fdiagnostics-format=text", "-fno-diagnostics-show-caret"])
-        .arg(format!("-I{HEADERS}"))
-        .arg("-")
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the compiler runs");
-    child.stdin.take().expect("a pipe").write_all(source.as_bytes()).expect("the compiler reads");
-    let output = child.wait_with_output().expect("the compiler ends");
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let flags = ["-Wconversion", "-Wno-sign-conversion", "-Wint-conversion", "-Wincompatible-pointer-types"];
+    let (_, text) = compile(&source, &flags);
     let mut complaints: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
     for complaint in text.lines() {
         let Some(rest) = complaint.strip_prefix("<stdin>:") else { continue };

@@ -10,4 +10,6 @@ pub(crate) mod spin_lock;
 pub(crate) mod work;
 
 #[cfg(all(test, target_arch = "x86_64"))]
+mod contention;
+#[cfg(all(test, target_arch = "x86_64"))]
 mod tests;
