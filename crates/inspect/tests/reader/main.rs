@@ -3,6 +3,7 @@
 //! Every file here is written with literal offsets, never through the crate's own structures.
 
 mod files;
+mod folder;
 mod formats;
 mod guest;
 mod hostile;
@@ -10,6 +11,7 @@ mod oracle;
 mod refusals;
 mod scan;
 mod sparse;
+mod symbols;
 mod translate;
 mod triage;
 mod vmware;

@@ -1,43 +1,12 @@
 //! `.vmem` files: with the state file next to them, and with the PCI hole told by the page tables.
 
 use std::fs;
-use std::path::PathBuf;
 
 use ringbell_inspect::{FindOptions, Format, Kernel, MemoryImage, Note, RootFoundBy};
 
 use crate::files::{self, File};
+use crate::folder::Folder;
 use crate::guest::{Guest, KERNEL, ROOT};
-
-/// A directory of this test's own, removed at its end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("ringbell-inspect-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    /// Writes a file with pieces at positions; what lies between is a hole.
-    fn file(&self, name: &str, length: u64, pieces: &[(u64, &[u8])]) -> PathBuf {
-        use std::io::{Seek as _, SeekFrom, Write as _};
-        let path = self.0.join(name);
-        let mut file = fs::File::create(&path).unwrap();
-        file.set_len(length).unwrap();
-        for (at, bytes) in pieces {
-            file.seek(SeekFrom::Start(*at)).unwrap();
-            file.write_all(bytes).unwrap();
-        }
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What is left in the temporary directory harms nobody.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// The guest with its high page packed right behind the low ones, and the regions that say so.
 fn packed() -> (File, Vec<(u64, u64, u64)>) {
