@@ -6,10 +6,11 @@
 //!
 //! [`World`] is such a machine: page tables (4 KiB, 2 MiB and 1 GiB pages, pages in transition), a kernel image and drivers
 //! with headers, module lists, pools, object directories, callback objects and registrations. [`World::raw`] and
-//! [`World::dump`] write it as an image.
+//! [`World::dump`] write it as an image. [`fixtures`] has the damaged ones, by name.
 #![forbid(unsafe_code)]
 
 mod era;
+pub mod fixtures;
 mod memory;
 mod module;
 mod object;

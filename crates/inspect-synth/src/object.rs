@@ -240,6 +240,9 @@ impl World {
 
     /// Takes an object off the global list without touching anything else.
     pub fn unlink(&mut self, body: u64) {
+        if !self.era.has_list() {
+            return;
+        }
         let node = body + 0x28;
         let (next, last) = (self.memory.get64(node), self.memory.get64(node + 8));
         self.memory.put64(last, next);

@@ -221,6 +221,9 @@ fn standing(
 
 /// Gives the full path, and the stored leaf of an object that is in no directory.
 fn name(known: &Known<'_, '_>, object: &Object) -> (Value<String>, Option<String>) {
+    if let Some(Ok(super::header::NameInfo { name: Err(missing), .. })) = &object.name {
+        return (words::value(Err(*missing)), None);
+    }
     if let Some(paths) = known.paths.get(&object.body)
         && let Some(path) = paths.first()
     {

@@ -74,7 +74,7 @@ pub(crate) fn walk(memory: &dyn Memory, head: u64, bound: usize) -> Walk {
     let mut seen = BTreeSet::from([head]);
     let mut walk = Walk { nodes: Vec::new(), one_way: Vec::new(), end: End::Closed };
     walk.end = follow(memory, head, 0, bound, &mut seen, &mut walk.nodes);
-    if matches!(walk.end, End::Astray { .. } | End::Missing(_)) {
+    if matches!(walk.end, End::Circle { .. } | End::Astray { .. } | End::Missing(_)) {
         let mut behind = Vec::new();
         follow(memory, head, BLINK, bound.saturating_sub(walk.nodes.len()), &mut seen, &mut behind);
         walk.nodes.extend(behind.into_iter().rev());

@@ -1,4 +1,6 @@
 //! Callback objects found in images made by hand.
 
 mod clean;
+mod damaged;
+mod hostile;
 mod support;
