@@ -43,6 +43,7 @@ mod ob;
 mod prototypes;
 mod ps;
 mod rtl;
+mod se_exports;
 mod seh;
 mod table;
 #[cfg(all(test, target_arch = "x86_64"))]

@@ -3,7 +3,7 @@
 //! Highest IRQL and state stand in `exports.toml` too, with the test and the notes; a test holds both together.
 
 use crate::export::{DataExport, Export};
-use crate::{crt, data, dbg, ex, export, io, ke, mm, ob, ps, rtl, seh};
+use crate::{crt, data, dbg, ex, export, io, ke, mm, ob, ps, rtl, se_exports, seh};
 
 /// Every routine that drivers can call, sorted by name. The position of an entry is its number for
 /// [`dispatch`](crate::dispatch).
@@ -521,4 +521,5 @@ pub static DATA: &[DataExport] = &[
     DataExport { name: "PsInitialSystemProcess", size: 8, init: data::initial_process },
     DataExport { name: "PsProcessType", size: 8, init: data::process_type },
     DataExport { name: "PsThreadType", size: 8, init: data::thread_type },
+    DataExport { name: "SeExports", size: 8, init: se_exports::initialize },
 ];

@@ -155,4 +155,16 @@ fn variables() {
         assert_eq!(value(zero), 0, "{zero}");
     }
     assert_eq!(value("KdDebuggerNotPresent"), 1);
+    let block = value("SeExports");
+    let word = |offset: u64| {
+        // SAFETY: the structure that the variable points to is longer than the offsets asked for.
+        unsafe { core::ptr::with_exposed_provenance::<u64>((block + offset) as usize).read() }
+    };
+    // Offsets of `SE_EXPORTS`: SeLoadDriverPrivilege, SeLocalSystemSid, SeAliasAdminsSid, SeOwnerRightsSid.
+    assert_eq!(word(0x40), 10);
+    let mut text = crate::testing::Wide::with_room("", 24);
+    for (offset, expected) in [(0x108, "S-1-5-18"), (0x110, "S-1-5-32-544"), (0x200, "S-1-3-4")] {
+        assert_eq!(rig.call("RtlConvertSidToUnicodeString", &[text.at(), word(offset), 0]), SUCCESS);
+        assert_eq!(text.text(), expected, "{offset:#x}");
+    }
 }
