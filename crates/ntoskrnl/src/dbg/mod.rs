@@ -4,6 +4,9 @@
 //! component and level; on Windows the filter masks of the component decide, and `DbgPrint` itself is silent unless
 //! somebody asked for it.
 
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests;
+
 use record::What;
 
 use crate::export::{Address, Variable};
@@ -14,9 +17,6 @@ use nt::NTSTATUS;
 
 /// Most bytes of one message; a longer one is cut, and its last byte becomes a newline.
 const MESSAGE: usize = 512;
-
-#[cfg(all(test, target_arch = "x86_64"))]
-mod tests;
 
 fn print(k: &Kernel, prefix: u64, pattern: u64, arguments: u64, filter: Option<(u32, u32)>) -> NTSTATUS {
     let mut sink = Sink::<u8>::new(MESSAGE);
