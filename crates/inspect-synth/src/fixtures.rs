@@ -288,13 +288,17 @@ fn freed_but_linked(world: &mut World) -> u64 {
     object.body
 }
 
-/// Leaves what remains of an object that was freed: block free, reference count zero, neighbors closed up. Returns its body.
-pub fn freed_remnant(world: &mut World) -> u64 {
+/// Leaves what remains of an object that was freed: reference count zero, neighbors closed up, and the block free, unless the
+/// pool leaves headers alone as the newer one often does. Returns its body.
+pub fn freed_remnant(world: &mut World, block_is_free: bool) -> u64 {
     let object = world.callback(CallbackSpec { permanent: false, ..CallbackSpec::named("Yesterday") });
     world.unlink(object.body);
     world.objects.pop();
+    world.count_object(-1);
     world.memory.put64(object.header, 0);
-    object.block.free(&mut world.memory);
+    if block_is_free {
+        object.block.free(&mut world.memory);
+    }
     object.body
 }
 

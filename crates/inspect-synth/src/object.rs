@@ -197,6 +197,7 @@ impl World {
         }
         self.link(object.body);
         self.objects.push((spec.name.map(str::to_owned), object));
+        self.count_object(1);
         object
     }
 
@@ -236,6 +237,13 @@ impl World {
         self.memory.put64(node + 8, last);
         self.memory.put64(last, node);
         self.memory.put64(head + 8, node);
+    }
+
+    /// Changes the number of objects that the type Callback counts.
+    pub fn count_object(&mut self, change: i32) {
+        let at = self.memory.get64(self.at(crate::plan::rva::CALLBACK_TYPE)) + 0x2C; // TotalNumberOfObjects
+        let old = u32::from_le_bytes(self.memory.read(at, 4).try_into().expect("four bytes"));
+        self.memory.put32(at, old.wrapping_add_signed(change));
     }
 
     /// Takes an object off the global list without touching anything else.

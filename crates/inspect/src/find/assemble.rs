@@ -6,7 +6,7 @@ use nt::catalog;
 use record::{Confidence, Evidence, FoundListener, FoundObject, Inspection, Severity, Value};
 
 use super::judge::{self, Standing};
-use super::namespace::{self, Namespace, Types};
+use super::namespace::{Listings, Namespace, Types};
 use super::object::{MAX_LISTENERS, Object};
 use super::place::{Places, Symbols};
 use super::ring::Ring;
@@ -33,8 +33,14 @@ pub(crate) fn assemble(out: &mut Inspection, known: &Known<'_, '_>, objects: &[O
     let mark = type_mark(known, objects);
     let ports = ports(known);
     let mut places = Places::new(known.kernel);
+    let mut listings = Listings::new(known.kernel.memory(), known.shape);
+    let numbers: BTreeMap<u64, usize> =
+        known.ring.iter().flat_map(|ring| ring.bodies.iter().copied().zip(1..)).collect();
     for object in objects {
-        let found = describe(known, object, mark, &ports, &mut places);
+        let listed = object.directory().and_then(|directory| listings.lists(directory, object.body));
+        let around =
+            Around { mark, ports: &ports, in_directory: listed, number: numbers.get(&object.body).copied() };
+        let found = describe(known, object, &around, &mut places);
         if let Some(why) = &found.listeners_cut {
             out.partial.push(format!("{} at {:#x}: {why}", found.display_name(), found.address));
         }
@@ -78,11 +84,22 @@ fn ports(known: &Known<'_, '_>) -> BTreeMap<u64, Vec<String>> {
     ports
 }
 
+/// What is known around one object.
+struct Around<'a> {
+    /// What the headers of callback objects carry.
+    mark: Option<u8>,
+    /// Ports by the callback object that they ring.
+    ports: &'a BTreeMap<u64, Vec<String>>,
+    /// Whether the directory that it names lists it.
+    in_directory: Option<bool>,
+    /// Its place on the global list, from 1.
+    number: Option<usize>,
+}
+
 fn describe(
     known: &Known<'_, '_>,
     object: &Object,
-    mark: Option<u8>,
-    ports: &BTreeMap<u64, Vec<String>>,
+    around: &Around<'_>,
     places: &mut Places<'_, '_>,
 ) -> FoundObject {
     let body = object.body;
@@ -114,7 +131,7 @@ fn describe(
         (_, Some(leaf)) => catalog::find(leaf),
         _ => None,
     };
-    let attribution = match ports.get(&body) {
+    let attribution = match around.ports.get(&body) {
         Some(paths) => Value::Known(paths.join(", ")),
         None if name.known().is_some() || former_name.is_some() => {
             Value::not_applicable("the object has a name")
@@ -122,7 +139,7 @@ fn describe(
         None => by_listener(&listeners),
     };
     let entry = entry.or_else(|| attribution.known().and_then(|port| catalog::find(port)));
-    let standing = standing(known, object, mark, evidence, &name);
+    let standing = standing(known, object, around, evidence, &name);
     let mut anomalies = judge::object(object, &standing);
     if let Some(entry) = entry {
         let modules: Vec<Option<&str>> = listeners
@@ -159,7 +176,7 @@ fn describe(
         info_mask: words::value(header.map(|header| header.info_mask)),
         security_descriptor: words::value(header.map(|header| header.descriptor & !0xF)),
         lock: words::value(object.lock),
-        linkage: linkage(known, body, evidence),
+        linkage: linkage(known, body, around.number),
         pool: object.pool_words(),
         listeners,
         listeners_cut: cut(object),
@@ -177,7 +194,7 @@ fn cut(object: &Object) -> Option<String> {
     object.walk.end.why(MAX_LISTENERS)
 }
 
-fn linkage(known: &Known<'_, '_>, body: u64, evidence: Evidence) -> Value<String> {
+fn linkage(known: &Known<'_, '_>, body: u64, number: Option<usize>) -> Value<String> {
     let Some(ring) = known.ring else {
         return if known.shape.list.is_some() {
             Value::not_found("the global list was not found")
@@ -185,32 +202,26 @@ fn linkage(known: &Known<'_, '_>, body: u64, evidence: Evidence) -> Value<String
             Value::not_applicable("this version keeps no list of all objects")
         };
     };
-    if !evidence.list {
-        return Value::Known("not on the list".to_owned());
-    }
+    let Some(number) = number else { return Value::Known("not on the list".to_owned()) };
     let node = body.wrapping_add(known.shape.list.unwrap_or_default());
     let disagrees = ring.walk.one_way.iter().any(|pair| pair.from == node || pair.to == node);
-    let position = ring.bodies.iter().position(|other| *other == body).map_or(0, |index| index + 1);
     let how = if disagrees { "linked one way" } else { "linked both ways" };
-    Value::Known(format!("number {position} of {}, {how}", ring.bodies.len()))
+    Value::Known(format!("number {number} of {}, {how}", ring.bodies.len()))
 }
 
 fn standing(
     known: &Known<'_, '_>,
     object: &Object,
-    mark: Option<u8>,
+    around: &Around<'_>,
     evidence: Evidence,
     name: &Value<String>,
 ) -> Standing {
     let complete = known.ring.is_some_and(|ring| ring.walk.end == End::Closed);
     let listed = if evidence.list { Some(true) } else { complete.then_some(false) };
-    let in_directory = object
-        .directory()
-        .and_then(|directory| namespace::lists(known.kernel.memory(), directory, object.body));
     Standing {
         listed,
-        in_directory,
-        type_fits: match (mark, &object.header) {
+        in_directory: around.in_directory,
+        type_fits: match (around.mark, &object.header) {
             (Some(mark), Ok(header)) => Some(header.type_mark(known.shape) == mark),
             _ => None,
         },

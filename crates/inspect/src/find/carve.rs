@@ -17,7 +17,9 @@ use crate::memory_image::MemoryImage;
 use crate::scan::{ScanOptions, ScanProgress, scan};
 
 /// The most places that are kept of each kind.
-const MAX_HITS: usize = 1 << 20;
+const MAX_HITS: usize = 1 << 18;
+/// The most objects that are kept.
+const MAX_BODIES: usize = 65_536;
 
 /// Who wants to know how far the carve is.
 pub trait Progress: Sync {
@@ -125,6 +127,11 @@ pub(crate) fn carve(
     };
     for hit in hits {
         match hit {
+            Hit::Body(_) if carved.bodies.len() >= MAX_BODIES => {
+                carved
+                    .cut
+                    .get_or_insert_with(|| format!("more than {MAX_BODIES} objects; the rest was left out"));
+            }
             Hit::Body(body) if looks_right(memory, shape, body) => carved.bodies.push(body),
             Hit::Body(_) => carved.look_alikes += 1,
             Hit::Registration(header) => {

@@ -338,6 +338,14 @@ impl<'s, 'i> Search<'s, 'i> {
             }
             objects.push(object);
         }
+        if let Some(counted) = self.namespace.as_ref().and_then(|namespace| namespace.counted)
+            && counted as usize != objects.len()
+        {
+            self.out.notes.push(format!(
+                "the kernel counts {counted} objects of the type Callback, {} were found",
+                objects.len()
+            ));
+        }
         assemble::assemble(
             &mut self.out,
             &assemble::Known {

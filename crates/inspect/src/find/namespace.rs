@@ -65,6 +65,8 @@ pub(crate) struct Namespace {
     pub(crate) directories: BTreeMap<u64, String>,
     pub(crate) faults: Vec<Anomaly>,
     pub(crate) cut: Option<String>,
+    /// How many callback objects the type itself counts.
+    pub(crate) counted: Option<u32>,
 }
 
 /// One entry of a directory.
@@ -94,12 +96,33 @@ pub(crate) fn walk(memory: &dyn Memory, shape: &Shape, root: u64) -> Namespace {
     walker.found
 }
 
-/// Tells whether a directory lists an object; `None` where its chains cannot be read to the end.
-pub(crate) fn lists(memory: &dyn Memory, directory: u64, body: u64) -> Option<bool> {
-    let shape = Shape::of(nt::Profile::DEFAULT);
-    let mut walker = Walker { memory, shape: &shape, found: Namespace::default(), entries: 0 };
-    let listed = walker.entries(directory, "").iter().any(|entry| entry.object == body);
-    if listed { Some(true) } else { walker.found.cut.is_none().then_some(false) }
+/// Which objects directories list, each directory read once.
+pub(crate) struct Listings<'m> {
+    memory: &'m dyn Memory,
+    shape: &'m Shape,
+    /// What each lists, and whether that is all.
+    known: BTreeMap<u64, (BTreeSet<u64>, bool)>,
+    entries: usize,
+}
+
+impl<'m> Listings<'m> {
+    pub(crate) fn new(memory: &'m dyn Memory, shape: &'m Shape) -> Self {
+        Self { memory, shape, known: BTreeMap::new(), entries: 0 }
+    }
+
+    /// Tells whether a directory lists an object; `None` where its chains cannot be read to the end.
+    pub(crate) fn lists(&mut self, directory: u64, body: u64) -> Option<bool> {
+        if !self.known.contains_key(&directory) {
+            let found = Namespace::default();
+            let mut walker = Walker { memory: self.memory, shape: self.shape, found, entries: self.entries };
+            let objects: BTreeSet<u64> =
+                walker.entries(directory, "").iter().map(|entry| entry.object).collect();
+            self.entries = walker.entries;
+            self.known.insert(directory, (objects, walker.found.cut.is_none()));
+        }
+        let (objects, whole) = self.known.get(&directory)?;
+        if objects.contains(&body) { Some(true) } else { whole.then_some(false) }
+    }
 }
 
 /// Goes from a directory up to the one without a parent, which is the root.
@@ -309,6 +332,10 @@ impl Walker<'_> {
             let index = self.memory.u8(entry.object.wrapping_add(offset(layout, "Index")));
             if let (Ok(name), Ok(index)) = (name, index) {
                 *marks.entry(header.type_mark(self.shape)).or_default() += 1;
+                if name == "Callback" {
+                    let at = entry.object.wrapping_add(offset(layout, "TotalNumberOfObjects"));
+                    self.found.counted = self.memory.u32(at).ok();
+                }
                 if name == "Type" {
                     type_index = Some(index);
                 }

@@ -83,6 +83,23 @@ impl<'k, 'i> Places<'k, 'i> {
         Value::not_found("in no loaded module")
     }
 
+    /// Says how the page of an address may be used: `; its page may be written and executed`.
+    fn page(&self, address: u64) -> String {
+        let Some(space) = self.kernel.space() else { return String::new() };
+        match space.translate(address) {
+            Ok(page) => {
+                let may = match (page.writable, page.executable) {
+                    (true, true) => "may be written and executed",
+                    (true, false) => "may be written, not executed",
+                    (false, true) => "may be executed, not written",
+                    (false, false) => "may be neither written nor executed",
+                };
+                format!("; its page {may}")
+            }
+            Err(missing) => format!("; its page is {}", missing.why),
+        }
+    }
+
     /// Names the module that was loaded at an address and is no more.
     fn unloaded(&self, address: u64) -> Option<String> {
         let unloaded = self.kernel.unloaded.as_ref()?;
@@ -105,7 +122,7 @@ impl<'k, 'i> Places<'k, 'i> {
                     "a driver was unloaded without unregistering",
                 ),
                 None => (
-                    format!("the routine {routine:#x} lies in no loaded module"),
+                    format!("the routine {routine:#x} lies in no loaded module{}", self.page(routine)),
                     "a driver was unloaded without unregistering, or the list of modules is incomplete",
                 ),
             };

@@ -13,6 +13,9 @@ use crate::memory::{Memory, MemoryExt as _};
 /// The most objects on the list that are followed.
 pub(crate) const MAX_OBJECTS: usize = 65_536;
 
+/// The most steps of the search for the head: chains that share their ends would otherwise be followed again and again.
+const MAX_STEPS: usize = 4 * MAX_OBJECTS;
+
 /// The list, found.
 #[derive(Clone, Debug)]
 pub(crate) struct Ring {
@@ -53,13 +56,18 @@ pub(crate) fn recover(
     in_kernel: &dyn Fn(u64) -> bool,
 ) -> Option<Ring> {
     let mut visited: BTreeSet<u64> = BTreeSet::new();
+    let mut left = MAX_STEPS;
     let mut best: Option<Ring> = None;
     for &seed in seeds {
         let node = seed.wrapping_add(list);
         if visited.contains(&node) {
             continue;
         }
-        let around = walk(memory, node, MAX_OBJECTS);
+        if left == 0 {
+            break;
+        }
+        let around = walk(memory, node, MAX_OBJECTS.min(left));
+        left = left.saturating_sub(around.nodes.len() + 1);
         visited.insert(node);
         visited.extend(&around.nodes);
         let heads: Vec<u64> = around

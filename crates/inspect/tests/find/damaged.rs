@@ -11,7 +11,7 @@ const EXPECTED: &[(&str, &[&str], &str)] = &[
     (
         "routine_outside_modules",
         &["routine-outside-modules"],
-        "the routine 0xfffff80270001000 lies in no loaded module",
+        "the routine 0xfffff80270001000 lies in no loaded module; its page is not mapped",
     ),
     ("routine_of_an_unloaded_driver", &["routine-outside-modules"], "`WdBoot.sys` was loaded there once"),
     ("routine_in_data", &["routine-outside-code"], "vendor.sys+0x3100 lies in the section `.data`"),
@@ -128,16 +128,17 @@ fn notes_do_not_weigh() {
 
 #[test]
 fn what_was_freed_is_history() {
-    for era in Era::ALL {
+    for (era, block_is_free) in Era::ALL.into_iter().flat_map(|era| [(era, true), (era, false)]) {
         let mut world = World::booted(era);
-        let body = fixtures::freed_remnant(&mut world);
+        let body = fixtures::freed_remnant(&mut world, block_is_free);
         let found = look(&world, Form::Full);
         assert_eq!(kinds(&found), [""; 0], "{era:?}");
         assert!(found.objects.iter().all(|object| object.address != body));
         let [remnant] = found.remnants.as_slice() else { panic!("{:?}", found.remnants) };
         assert_eq!(remnant.address, body);
         assert_eq!(remnant.former_name, Value::Known("Yesterday".to_owned()));
-        assert_eq!(remnant.why, "its pool block is free");
+        let why = if block_is_free { "its pool block is free" } else { "its reference count is zero" };
+        assert_eq!(remnant.why, why);
     }
 }
 
@@ -210,4 +211,17 @@ fn an_earlier_temporary_object_may_have_the_name_of_a_permanent_one() {
     let found = look(&world, Form::Full);
     assert_eq!(kinds(&found), [""; 0]);
     assert_eq!(at(&found, body).display_name(), "(was: VendorEvents)");
+}
+
+#[test]
+fn the_kernels_own_count_is_compared() {
+    let mut world = World::booted(Era::TwentyFourH2);
+    world.count_object(1);
+    let found = look(&world, Form::Full);
+    assert_eq!(kinds(&found), [""; 0]);
+    assert!(
+        found.notes.contains(&"the kernel counts 21 objects of the type Callback, 20 were found".to_owned()),
+        "{:?}",
+        found.notes
+    );
 }

@@ -27,6 +27,24 @@ fn a_ring_of_a_million_is_cut_short() {
 }
 
 #[test]
+fn many_objects_take_no_quadratic_time() {
+    let mut world = World::booted(Era::TwentyFourH2);
+    // All on chains that lead into each other, so that a walk from each would follow them all.
+    let mut last = world.named("VendorEvents").body + 0x28;
+    for _ in 0..8000 {
+        let body = world.lonely_callback(synth::CallbackSpec::unnamed(true)).body;
+        world.memory.put64(body + 0x28, last);
+        world.memory.put64(body + 0x30, last);
+        last = body + 0x28;
+    }
+    let start = Instant::now();
+    let found = look(&world, Form::Full);
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+    assert_eq!(found.objects.len(), world.objects.len() + 8000);
+    assert_eq!(found.weighty(), 8000, "all of them are alive but not on the list");
+}
+
+#[test]
 fn deep_directories_are_cut_short() {
     let mut world = World::booted(Era::TwentyFourH2);
     fixtures::deep_directories(&mut world, 500);
