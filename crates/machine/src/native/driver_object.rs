@@ -43,7 +43,11 @@ impl DriverObject {
         ];
         let units: Vec<u16> = texts.iter().flat_map(|text| text.encode_utf16().chain([0])).collect();
         let bytes = size_of::<Block>() + units.len() * 2;
-        let block = create(world, &texts[0], bytes)?.cast::<Block>();
+        let Some(block) = create(world, &texts[0], bytes) else {
+            module.remove(world);
+            return None;
+        };
+        let block = block.cast::<Block>();
         // SAFETY: a fresh body of that size whose fields nobody has looked at.
         unsafe { block.as_ptr().cast::<u8>().write_bytes(0, bytes) };
         let text = block.as_ptr().wrapping_add(1).cast::<u16>();

@@ -142,8 +142,15 @@ pub(crate) fn absent(
 
 /// Ends because the parent asked where the machine is; `rip` is where it was interrupted.
 pub(crate) fn hang(rip: u64, registers: &[u64; 18]) -> ! {
-    let in_driver = plan::is_driver_code(rip);
-    let at = if in_driver { rip } else { NOW.caller.load(Ordering::Relaxed) };
+    let in_driver = plan::is_driver_code(rip) && !plan::KERNEL_IMAGE.contains(rip);
+    let rsp = registers[RSP];
+    let driver_rsp = if plan::STACKS.contains(rsp) { rsp } else { processor::slots()[1] };
+    let at = match (in_driver, NOW.caller.load(Ordering::Relaxed)) {
+        (true, _) => rip,
+        // On the way in or out of an export nobody is noted; the driver's stack tells who called.
+        (false, 0) => return_addresses(driver_rsp).next().unwrap_or(0),
+        (false, caller) => caller,
+    };
     let thread = NOW.thread.load(Ordering::Relaxed);
     let text = match (in_driver, at) {
         (true, _) => Text::new(format_args!("thread {thread} runs driver code and does not come back")),

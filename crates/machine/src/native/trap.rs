@@ -122,7 +122,9 @@ impl Trap {
 
     fn end_at(&self, code: BugCheck, parameters: [u64; 4], at: u64, text: &[u8]) -> ! {
         let trapped = Trapped { registers: &self.registers, instruction: self.bytes() };
-        fault::bugcheck(code, parameters, at, text, Some(trapped))
+        // Host registers say nothing about the driver, and hold addresses that differ from run to run.
+        let of_driver = plan::is_driver_code(self.rip()) || self.is_fetch();
+        fault::bugcheck(code, parameters, at, text, of_driver.then_some(trapped))
     }
 
     /// The driver's instruction; behind a bad jump its caller; in host code the call being served.
