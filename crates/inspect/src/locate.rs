@@ -4,7 +4,7 @@
 //! handler), and through all pages of the part of the address space that boot-loaded images live in.
 
 use crate::fields::{u16_at, u64_at};
-use crate::memory::{KernelRange, Memory as _, MemoryExt as _, PAGE_SIZE};
+use crate::memory::{KernelRange, Level, Memory as _, MemoryExt as _, Missing, PAGE_SIZE, Why};
 use crate::pe::{Pe, PeFault};
 use crate::translate::{AddressSpace, canonical};
 
@@ -36,12 +36,18 @@ pub(crate) fn back_from(space: &AddressSpace<'_>, inside: u64) -> Option<Pe> {
     let mut base = inside & !(PAGE_SIZE - 1);
     let lowest = base.saturating_sub(MAX_BACK);
     while base > lowest {
-        if space.u16(base) == Ok(0x5A4D)
-            && let Some(pe) = kernel_at(space, base).filter(|pe| pe.contains(inside))
-        {
-            return Some(pe);
+        match space.u16(base) {
+            Ok(0x5A4D) => {
+                if let Some(pe) = kernel_at(space, base).filter(|pe| pe.contains(inside)) {
+                    return Some(pe);
+                }
+            }
+            // Nothing is mapped in this whole piece of address space.
+            Err(Missing { why: Why::NotPresent { level: Level::Pde }, .. }) => base &= !0x1F_FFFF,
+            Err(Missing { why: Why::NotPresent { level: Level::Ppe | Level::Pxe }, .. }) => return None,
+            _ => {}
         }
-        base -= PAGE_SIZE;
+        base = base.checked_sub(PAGE_SIZE)?;
     }
     None
 }

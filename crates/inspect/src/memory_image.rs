@@ -84,6 +84,23 @@ impl MemoryImage {
         Self::from_source(Source::from_bytes(bytes), Format::Raw, None, Vec::new())
     }
 
+    /// Reads a VMware image from memory: the bytes of its `.vmem` and of its state file.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] when the bytes are no image that can be read. A broken state file is a note.
+    pub fn from_vmware_bytes(memory: Vec<u8>, state: Vec<u8>) -> Result<Self, OpenError> {
+        let mut notes = Vec::new();
+        let state = match vmware::read(&Source::from_bytes(state)) {
+            Ok(state) => Some(state),
+            Err(why) => {
+                notes.push(Note::StateFileBroken { name: "state file".to_owned(), why });
+                None
+            }
+        };
+        Self::from_source(Source::from_bytes(memory), Format::Vmware, state, notes)
+    }
+
     fn from_source(
         source: Source,
         flat: Format,

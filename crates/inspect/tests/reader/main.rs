@@ -7,6 +7,7 @@ mod folder;
 mod formats;
 mod guest;
 mod hostile;
+mod mutants;
 mod oracle;
 mod refusals;
 mod scan;

@@ -9,7 +9,7 @@ use crate::files::{self, File};
 const POOL: u64 = 0xFFFF_AB00_1234_5000;
 
 /// Two data blocks that overlap, a stack, two drivers.
-fn triage() -> File {
+pub(crate) fn triage() -> File {
     let mut file = files::header(4);
     file.write(0x2000, &[0; 0x100]);
     file.u32(0x2028, 0x3000).u32(0x202C, 0x100).u64(0x2048, 0xFFFF_F800_0BAD_0000);
