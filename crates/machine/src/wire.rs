@@ -2,7 +2,8 @@
 //!
 //! A message is its length (four bytes, little-endian) and a postcard value. One command is under way at a time and has
 //! one answer; while it runs, the kernel process may say [`Reply::RingFull`] any number of times and is told
-//! [`Command::GoOn`] after the parent has emptied the ring.
+//! [`Command::GoOn`] after the parent has emptied the ring. Both sides count the commands, and a reply carries the count, so
+//! that no reply is taken for another's.
 
 use record::{Module, Snapshot};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

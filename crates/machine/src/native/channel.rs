@@ -20,12 +20,14 @@ pub(crate) struct Channel {
     shared: &'static Shared,
     limit: u64,
     sent: Cell<u64>,
+    /// Questions received so far. An answer carries the number of its question.
+    asked: Cell<u64>,
 }
 
 impl Channel {
     /// Connects; more than `limit` events end the process.
     pub(crate) fn new(stream: UnixStream, shared: &'static Shared, limit: u64) -> Self {
-        Self { stream, ring: Writer::new(shared), shared, limit, sent: Cell::new(0) }
+        Self { stream, ring: Writer::new(shared), shared, limit, sent: Cell::new(0), asked: Cell::new(0) }
     }
 
     /// Waits for the next command. A parent that is gone ends the process.
@@ -36,7 +38,12 @@ impl Channel {
         buffer[..4].copy_from_slice(&length);
         self.read(&mut buffer[4..]);
         match wire::decode(&mut buffer) {
-            Ok(Some(command)) => command,
+            Ok(Some(command)) => {
+                if !matches!(command, Command::GoOn) {
+                    self.asked.set(self.asked.get() + 1);
+                }
+                command
+            }
             _ => sys::exit_now(exit::PROTOCOL),
         }
     }
@@ -49,7 +56,7 @@ impl Channel {
 
     /// Sends a reply. A parent that is gone ends the process.
     pub(crate) fn send(&self, reply: &Reply) {
-        if (&self.stream).write_all(&wire::encode(reply)).is_err() {
+        if (&self.stream).write_all(&wire::encode(&(self.asked.get(), reply))).is_err() {
             sys::exit_now(exit::ORPHAN);
         }
     }

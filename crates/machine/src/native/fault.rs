@@ -105,8 +105,11 @@ pub(crate) fn bugcheck(
         pen.text(text);
         let mut rsp = processor::slots()[1];
         if let Some(trapped) = trapped {
-            pen.registers(trapped.registers);
-            pen.instruction(trapped.instruction);
+            // Host registers would tell nothing about the driver, and differ from run to run.
+            if plan::is_guest(trapped.registers[RIP], 1) {
+                pen.registers(trapped.registers);
+                pen.instruction(trapped.instruction);
+            }
             if plan::is_guest(trapped.registers[RSP], 8) {
                 rsp = trapped.registers[RSP];
             }
@@ -159,7 +162,9 @@ pub(crate) fn hang(rip: u64, registers: &[u64; 18]) -> ! {
     };
     finish(Kind::Hang, |pen| {
         pen.at(at);
-        pen.registers(registers);
+        if in_driver {
+            pen.registers(registers);
+        }
         pen.text(text.bytes());
     })
 }
