@@ -2,7 +2,7 @@
 
 use nt::NTSTATUS;
 use nt::catalog;
-use record::{Report, Reproducible, UnloadOutcome};
+use record::{Ending, Report, Reproducible, UnloadOutcome};
 
 use crate::Ring;
 use ::machine::{Config, MachineError};
@@ -105,6 +105,11 @@ impl Machine {
         let build = self.inner.build();
         let outcome = self.inner.finish();
         let findings = rules::judge(&outcome.events, &outcome.modules);
+        let mut drivers = outcome.drivers;
+        if outcome.ending == Ending::Finished {
+            let kept = drivers.iter_mut().filter(|driver| driver.unload == UnloadOutcome::NotReached);
+            kept.for_each(|driver| driver.unload = UnloadOutcome::Kept);
+        }
         let mut tainted = outcome.tainted;
         if !outcome.host_output.is_empty() {
             tainted.push(format!("the kernel process complained: {}", outcome.host_output.trim_end()));
@@ -114,7 +119,7 @@ impl Machine {
             profile: self.config.profile,
             build,
             seed: self.config.seed,
-            drivers: outcome.drivers,
+            drivers,
             modules: outcome.modules,
             reproducible: reproducible(&outcome.ending),
             events: outcome.events,
@@ -130,11 +135,11 @@ impl Machine {
 
 /// Whether the same drivers, steps and seed give the same stream: not where wall time decided, and
 /// not yet where a driver reads the processor's clock or identity, which nothing traps so far.
-fn reproducible(ending: &record::Ending) -> Reproducible {
+fn reproducible(ending: &Ending) -> Reproducible {
     let mut because = Vec::new();
     match ending {
-        record::Ending::Hang(hang) if !hang.deadlock => because.push("the time limit ended the run".into()),
-        record::Ending::Died { .. } => because.push("the kernel process died without last words".into()),
+        Ending::Hang(hang) if !hang.deadlock => because.push("the time limit ended the run".into()),
+        Ending::Died { .. } => because.push("the kernel process died without last words".into()),
         _ => {}
     }
     because.push("`rdtsc`, `cpuid` and `rdrand` in driver code are not trapped".into());

@@ -171,6 +171,20 @@ fn the_published_listener_leaves_a_reference_and_a_permanent_object() {
     assert_eq!(rules.len(), 4, "{}", ringbell::story(&report));
 }
 
+#[test]
+fn a_driver_that_stays_is_told_and_not_called_audited() {
+    let report = play(&["no-unload"], &[]);
+    assert_eq!(report.drivers[0].unload, UnloadOutcome::NotUnloadable);
+    assert_eq!(ringbell::verdict(&report), "clean, 1 driver not audited");
+
+    let image = std::fs::read(bin().join("listener.sys")).unwrap();
+    let drivers = vec![("listener.sys".to_owned(), image)];
+    let report = Play { drivers, keep_loaded: true, ..Play::default() }.run().unwrap();
+    assert_eq!(report.drivers[0].unload, UnloadOutcome::Kept);
+    assert_eq!(ringbell::verdict(&report), "clean, 1 driver not audited");
+    assert!(ringbell::story(&report).contains("listener.sys was kept loaded"));
+}
+
 /// The rule of a culprit must be found, and nothing worse than a note in its near miss.
 #[test]
 fn rb001_rb002_rb003_rb004_rb019_catch_the_culprit_and_spare_the_near_miss() {

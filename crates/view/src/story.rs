@@ -22,6 +22,7 @@ pub fn story(report: &Report) -> String {
         teller.tell(event);
     }
     ending(report, &mut out);
+    stayed(report, &mut out);
     findings(report, &mut out);
     let _ = writeln!(out, "\nverdict: {}", verdict(report));
     out
@@ -63,6 +64,13 @@ pub fn verdict(report: &Report) -> String {
     }
     if notes > 0 {
         parts.push(plural(notes, "note"));
+    }
+    let unjudged = |driver: &&record::DriverRecord| {
+        matches!(driver.unload, UnloadOutcome::NotUnloadable | UnloadOutcome::Kept)
+    };
+    match report.drivers.iter().filter(unjudged).count() {
+        0 => {}
+        number => parts.push(format!("{} not audited", plural(number, "driver"))),
     }
     match report.stubs_called.len() {
         0 => {}
@@ -359,6 +367,20 @@ fn ending(report: &Report, out: &mut String) {
     }
     for why in &report.tainted {
         let _ = writeln!(out, "\n*** tainted: {}", printable(why));
+    }
+}
+
+/// Tells which drivers did not leave, because nothing about what they leave behind was judged.
+fn stayed(report: &Report, out: &mut String) {
+    for driver in &report.drivers {
+        let why = match driver.unload {
+            UnloadOutcome::NotUnloadable => {
+                "has no `DriverUnload`: it can never leave, and has no departure audit"
+            }
+            UnloadOutcome::Kept => "was kept loaded, and has no departure audit",
+            UnloadOutcome::Unloaded | UnloadOutcome::EntryFailed | UnloadOutcome::NotReached => continue,
+        };
+        let _ = writeln!(out, "\n{} {why}", printable(&driver.name));
     }
 }
 
