@@ -189,7 +189,7 @@ fn parsable_objects_answer_for_what_is_below() {
         unsafe { world.executive.ObInsertObject(object, 0, 0, ptr::null_mut(), &raw mut handle) }
     };
     assert_eq!(create(), STATUS_SUCCESS);
-    assert_eq!(create(), nt::STATUS_OBJECT_NAME_COLLISION, "the name is taken, whatever lies below it");
+    assert_eq!(create(), STATUS_OBJECT_NAME_COLLISION, "the name is taken, whatever lies below it");
     let open = |path: &str| world.open_type(&Attributes::named(path, 0), door, 0, 0);
     assert!(open("\\Door").is_ok() && open("\\Door\\Yes").is_ok());
     assert_eq!(open("\\Door\\No"), Err(STATUS_OBJECT_NAME_NOT_FOUND));
