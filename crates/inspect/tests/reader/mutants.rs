@@ -213,3 +213,25 @@ fn vmware_states() {
     }
     assert!(used > MUTANTS / 20, "{used}");
 }
+
+/// Writes the files that fuzzing starts from.
+#[test]
+#[ignore = "writes to `fuzz/corpus`, on purpose only"]
+fn write_the_fuzz_corpora() {
+    let mut guest = low();
+    guest.0.retain(|&page, _| page < 0x8000);
+    for (target, name, file) in [
+        ("dump_full", "kernel", files::full(&guest)),
+        ("dump_bitmap", "kernel", files::bitmap(&guest, 5)),
+        ("dump_ranges", "kernel", files::ranges(&guest, 8)),
+        ("dump_ranges", "complete", files::ranges(&guest, 0xA)),
+        ("dump_triage", "two-blocks", triage()),
+        ("elf_core", "kernel", files::elf(&guest)),
+        ("raw", "self-map", files::raw(&guest)),
+        ("vmware_state", "two-regions", files::vmss(&[(0, 0, 2), (2, 2, 2)])),
+    ] {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(name), file.0).unwrap();
+    }
+}

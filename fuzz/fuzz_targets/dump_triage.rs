@@ -1,0 +1,4 @@
+//! Triage dumps.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ringbell_fuzz::dump(data, 4, &[]));
