@@ -20,6 +20,11 @@ pub enum Note {
         /// The lowest physical address among them.
         at: u64,
     },
+    /// Runs share bytes of the file, so that they name more memory than the file has bytes.
+    Aliased {
+        /// Bytes that were left out, those at the highest addresses.
+        bytes: u64,
+    },
     /// A run reaches beyond what 52 bits of physical address can name.
     Impossible {
         /// Bytes that were left out.
@@ -114,6 +119,11 @@ impl fmt::Display for Note {
                 f,
                 "{bytes:#x} bytes of physical memory, the first at {at:#x}, are claimed by two runs; the run that \
                  begins lower was believed"
+            ),
+            Self::Aliased { bytes } => write!(
+                f,
+                "several runs share bytes of the file; {bytes:#x} bytes beyond the file's length, at the highest \
+                 addresses, were left out"
             ),
             Self::Impossible { bytes } => {
                 write!(f, "{bytes:#x} bytes of runs lie beyond any physical memory and were left out")

@@ -61,23 +61,33 @@ impl Runs {
         let mut cut = Vec::new();
         let mut cut_bytes = 0;
         let mut first_cut = u64::MAX;
-        let mut present = 0;
+        let mut present = 0_u64;
+        let mut aliased = 0_u64;
         runs.retain_mut(|run| {
             let available = length.saturating_sub(run.offset).min(run.length);
             if available < run.length {
                 let lost = run.first + available..run.end();
-                cut_bytes += lost.end - lost.start;
+                cut_bytes = u64::saturating_add(cut_bytes, lost.end - lost.start);
                 first_cut = first_cut.min(lost.start);
                 if cut.len() < MAX_CUT {
                     cut.push(lost);
                 }
                 run.length = available;
             }
+            // Runs may share bytes of the file, so that a small file claims petabytes. No format does so honestly.
+            let room = length - present;
+            if run.length > room {
+                aliased = aliased.saturating_add(run.length - room);
+                run.length = room;
+            }
             present += run.length;
             run.length > 0
         });
         if cut_bytes > 0 {
             notes.push(Note::CutOff { bytes: cut_bytes, from: first_cut });
+        }
+        if aliased > 0 {
+            notes.push(Note::Aliased { bytes: aliased });
         }
         Self { runs, cut, present }
     }

@@ -89,6 +89,23 @@ fn runs_that_overlap_are_said_and_the_lower_one_is_believed() {
 }
 
 #[test]
+fn runs_that_share_the_file_name_no_more_memory_than_it_has() {
+    let mut file = files::elf(&Guest::new());
+    let length = file.0.len() as u64;
+    // Twelve segments of the whole file at twelve places, 1 TiB apart.
+    file.u16(0x38, 12);
+    for index in 0..12 {
+        let at = 0x40 + index * 0x38;
+        file.u32(at, 1).u64(at + 8, 0).u64(at + 0x18, (index as u64) << 40).u64(at + 0x20, length);
+    }
+    let image = open(file).unwrap();
+    assert_eq!(image.notes(), [Note::Aliased { bytes: 11 * length }]);
+    assert!(image.notes()[0].is_partial());
+    assert_eq!(image.physical().unwrap().present_bytes(), length);
+    assert_eq!(image.physical().unwrap().end(), length);
+}
+
+#[test]
 fn a_truncated_file_says_what_is_missing() {
     for (file, name) in [
         (files::full(&Guest::new()), "full"),

@@ -119,7 +119,7 @@ fn mutants(
         let length = bytes.len() as u64;
         match open(bytes) {
             Ok(image) => {
-                keeps_its_promises(&image, length.max(0x10_0000));
+                keeps_its_promises(&image, length);
                 opened += 1;
             }
             Err(error) => {
