@@ -5,6 +5,7 @@
 pub mod boot;
 pub mod catalog;
 pub mod fields;
+pub mod found;
 pub mod json;
 pub mod namespace;
 pub mod story;

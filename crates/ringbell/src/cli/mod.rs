@@ -11,10 +11,12 @@ mod explain;
 mod failure;
 mod file;
 mod imports;
+mod inspect;
 mod near;
 mod objects;
 mod options;
 mod output;
+mod progress;
 mod run;
 mod trace;
 mod usage;
@@ -56,6 +58,8 @@ enum Command {
     Imports(imports::Arguments),
     /// Read a debugger's log of `nt!ExCreateCallback` back into a table
     Trace(trace::Arguments),
+    /// Find the callback objects in a memory image, who listens, and what does not belong
+    Inspect(inspect::Arguments),
 }
 
 /// Runs the command and returns its exit code.
@@ -73,6 +77,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Dt(arguments) => dt::run(&arguments),
         Command::Imports(arguments) => imports::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
     };
     match result.and_then(|answer| output::print(&answer)) {
         Ok(verdict) => verdict.into(),

@@ -1,0 +1,161 @@
+//! `ringbell inspect` over images made by hand: exit codes, every format, and what a damaged image answers.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use synth::{CallbackSpec, Dump, Era, World};
+
+/// A folder of images that goes away with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("ringbell-cli-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn image(&self, name: &str, world: &World) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, world.dump(Dump::Full)).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn ask(command: &str, arguments: &[&str], paths: &[&Path]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ringbell")).arg(command).args(arguments).args(paths).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn a_clean_image_answers_clean_in_every_format() {
+    let folder = Folder::new("clean");
+    let world = World::booted(Era::TwentyFourH2);
+    let image = folder.image("MEMORY.DMP", &world);
+    for format in ["text", "table", "json", "jsonl", "csv"] {
+        let output = ask("inspect", &["--format", format], &[&image]);
+        assert_eq!(output.status.code(), Some(0), "{format}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(text(&output).contains("VendorEvents"), "{format}");
+        assert_eq!(
+            text(&output),
+            text(&ask("inspect", &["--format", format], &[&image])),
+            "{format} is stable"
+        );
+        if format != "csv" {
+            assert!(
+                output.stderr.is_empty(),
+                "no bar where nobody looks: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+    }
+    let output = text(&ask("inspect", &[], &[&image]));
+    let listeners: usize = world.objects.iter().map(|(_, made)| world.registrations(made.body).len()).sum();
+    let objects = world.objects.len();
+    let sum =
+        format!("{objects} callback objects with {listeners} listeners; nothing that does not belong\n");
+    assert!(output.ends_with(&sum), "{output}");
+}
+
+#[test]
+fn a_hidden_object_turns_the_exit_code_and_is_named() {
+    let folder = Folder::new("hidden");
+    let mut world = World::booted(Era::TwentyFourH2);
+    let victim = world.named("WdProcessNotificationCallback");
+    world.unlink(victim.body);
+    let image = folder.image("hidden.dmp", &world);
+    let output = ask("inspect", &[], &[&image]);
+    assert_eq!(output.status.code(), Some(1));
+    let shown = text(&output);
+    assert!(shown.contains("[not-on-list]"), "{shown}");
+    assert!(shown.contains("1 finding"), "{shown}");
+}
+
+#[test]
+fn a_routine_outside_every_module_is_found_without_the_search_too() {
+    let folder = Folder::new("outside");
+    let mut world = World::booted(Era::Ten);
+    let object = world.named("PowerState").body;
+    world.register(object, 0xFFFF_B08F_3C00_0F00, 0);
+    let image = folder.image("outside.dmp", &world);
+    let output = ask("inspect", &["--no-carve", "--format", "jsonl"], &[&image]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("\"kind\":\"routine-outside-modules\""), "{}", text(&output));
+    assert!(text(&output).contains("\"routine\":\"0xffffb08f3c000f00\""), "{}", text(&output));
+}
+
+#[test]
+fn a_cut_image_is_read_as_far_as_it_goes() {
+    let folder = Folder::new("cut");
+    let mut world = World::booted(Era::TwentyFourH2);
+    let registration = world.registrations(world.named("PowerState").body)[1];
+    let page = world.memory.translate(registration).unwrap();
+    world.memory.forget(page);
+    let image = folder.image("cut.dmp", &world);
+    let output = ask("inspect", &["--format", "table"], &[&image]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("the result is partial"), "{}", text(&output));
+}
+
+#[test]
+fn an_object_with_a_hostile_name_prints_no_control_characters() {
+    let folder = Folder::new("hostile");
+    let mut world = World::booted(Era::Ten);
+    world.callback(CallbackSpec::named("a\u{1b}[2J\nb"));
+    let image = folder.image("hostile.dmp", &world);
+    for format in ["text", "table", "json", "jsonl"] {
+        let output = ask("inspect", &["--format", format], &[&image]);
+        assert!(!output.stdout.contains(&0x1B), "{format}");
+        assert_eq!(output.status.code(), Some(0), "{format}: a name alone is no finding");
+    }
+}
+
+#[test]
+fn what_is_no_memory_image_is_refused_with_a_next_step() {
+    let folder = Folder::new("refused");
+    let cases: [(&str, &[u8], &str); 4] = [
+        ("empty.dmp", b"", "the file is empty"),
+        (
+            "user.dmp",
+            b"MDMP\x93\xa7\0\0 and so on, long enough to be looked at, which takes 64 bytes",
+            "user-mode",
+        ),
+        ("small.dmp", b"PAGEDU64 but then nothing", "truncated"),
+        (
+            "memory.zip",
+            b"PK\x03\x04 and so on, long enough to be looked at, which takes 64 bytes...",
+            "compressed",
+        ),
+    ];
+    for (name, bytes, words) in cases {
+        let path = folder.0.join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let output = ask("inspect", &[], &[&path]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{name}: {said}");
+        assert!(output.stdout.is_empty());
+        let lines: Vec<_> = said.lines().collect();
+        assert!(lines[0].starts_with("error: `") && lines[0].contains(words), "{said}");
+        assert!(lines[1].starts_with("hint: "), "{said}");
+    }
+}
+
+#[test]
+fn noise_is_read_as_raw_memory_without_a_kernel() {
+    let folder = Folder::new("noise");
+    let path = folder.0.join("noise.raw");
+    let noise: Vec<u8> = (0..1_u32 << 20).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    std::fs::write(&path, noise).unwrap();
+    let output = ask("inspect", &[], &[&path]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("no page tables of Windows x64 were found"), "{}", text(&output));
+}
