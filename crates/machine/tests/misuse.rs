@@ -31,7 +31,7 @@ fn a_fault_in_a_routine_is_told_with_the_listener_and_not_the_ringer() {
 }
 
 #[test]
-fn a_routine_left_by_a_driver_that_failed_to_load_is_a_jump_into_what_was_unloaded() {
+fn c094_a_routine_left_by_a_driver_that_is_gone_is_a_jump_into_what_was_unloaded() {
     let (outcome, record) =
         bugcheck_of("entry-fails-registered", run_all(&["entry-fails-registered", "ringer"]));
     assert_eq!(record.code, 0xCE, "{record:?}");
