@@ -61,6 +61,46 @@ impl World {
         self.dump_to(&mut file, kind, end)
     }
 
+    /// Gives the machine as a triage dump that holds some ranges of virtual memory (address and length) and the list of
+    /// modules. Offsets of the part behind the header are those of `TRIAGE_DUMP64`.
+    #[must_use]
+    pub fn triage(&self, ranges: &[(u64, usize)]) -> Vec<u8> {
+        let mut dump = self.header(Dump::Full, &[]);
+        dump[0xF98..0xF9C].copy_from_slice(&4_u32.to_le_bytes()); // DumpType
+        put(&mut dump, 0x10, 0);
+        dump.resize(0x2000 + 0x80, 0);
+        let put32 = |dump: &mut Vec<u8>, at: usize, value: usize| {
+            dump[at..at + 4].copy_from_slice(&(value as u32).to_le_bytes());
+        };
+        let drivers = dump.len();
+        put32(&mut dump, 0x2030, drivers); // DriverListOffset
+        put32(&mut dump, 0x2034, self.modules.len()); // DriverCount
+        dump.resize(drivers + self.modules.len() * 0xA8, 0);
+        for (index, module) in self.modules.iter().enumerate() {
+            let (entry, name) = (drivers + index * 0xA8, dump.len());
+            put32(&mut dump, entry, name);
+            put(&mut dump, entry + 0x38, module.base);
+            put32(&mut dump, entry + 0x48, module.size as usize);
+            dump.extend((module.name.len() as u32).to_le_bytes());
+            dump.extend(module.name.encode_utf16().flat_map(u16::to_le_bytes));
+            dump.extend([0, 0]);
+        }
+        let blocks = dump.len();
+        put32(&mut dump, 0x2078, blocks); // DataBlocksOffset
+        put32(&mut dump, 0x207C, ranges.len()); // DataBlocksCount
+        dump.resize(blocks + ranges.len() * 0x10, 0);
+        for (index, (address, length)) in ranges.iter().enumerate() {
+            // An odd place in the file: what counts is the address.
+            dump.push(0);
+            let (block, place) = (blocks + index * 0x10, dump.len());
+            put(&mut dump, block, *address);
+            put32(&mut dump, block + 8, place);
+            put32(&mut dump, block + 12, *length);
+            dump.extend(self.memory.read(*address, *length));
+        }
+        dump
+    }
+
     /// Lists the present frames as runs: first frame and count.
     fn runs(&self, end: u64) -> Vec<(u64, u64)> {
         let mut runs = Vec::new();

@@ -116,9 +116,11 @@ pub(crate) fn carve(
             for range in image.captured_ranges() {
                 let mut at = range.start;
                 while at < range.end && hits.len() < MAX_HITS {
-                    let (bytes, _) = memory.bytes(at, (range.end - at).min(PAGE_SIZE) as usize);
+                    // Cut at multiples of 16, so that nothing of interest is cut in two.
+                    let next = (at + PAGE_SIZE) & !0xF;
+                    let (bytes, _) = memory.bytes(at, (range.end.min(next) - at) as usize);
                     look(&bytes, at, &mut hits);
-                    at += PAGE_SIZE;
+                    at = next;
                 }
             }
             hits

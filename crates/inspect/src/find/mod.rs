@@ -214,7 +214,9 @@ impl<'s, 'i> Search<'s, 'i> {
     fn find_ring(&self) -> Option<Ring> {
         let list = self.shape.list?;
         let memory = self.kernel.memory();
-        if let Some(head) = self.options.symbols.global("ExpCallbackListHead") {
+        if let Some(head) = self.options.symbols.global("ExpCallbackListHead")
+            && ring::is_head(memory, head)
+        {
             return Some(ring::from_head(memory, head, list, "head named by a symbol"));
         }
         let named = self.namespace.iter().flat_map(|namespace| namespace.callbacks.iter().map(|it| it.body));

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use nt::CALLBACK_SIGNATURE;
 
+use super::shape::BLINK;
 use super::walk::{End, Walk, walk};
 use crate::memory::{Memory, MemoryExt as _};
 
@@ -40,6 +41,13 @@ pub(crate) fn from_head(memory: &dyn Memory, head: u64, list: u64, how: &str) ->
         }
     }
     Ring { head, how: how.to_owned(), bodies, strangers, walk }
+}
+
+/// Tells whether a list begins at `head`: one of its neighbors, at least, names it back.
+pub(crate) fn is_head(memory: &dyn Memory, head: u64) -> bool {
+    let next = memory.u64(head).and_then(|next| memory.u64(next.wrapping_add(BLINK)));
+    let back = memory.u64(head.wrapping_add(BLINK)).and_then(|back| memory.u64(back));
+    next == Ok(head) || back == Ok(head)
 }
 
 fn is_object(memory: &dyn Memory, node: u64, list: u64) -> bool {

@@ -99,7 +99,7 @@ fn any_byte_may_be_wrong() {
     let pages: Vec<usize> = (0..clean.len() / 0x1000)
         .filter(|page| clean[page * 0x1000..(page + 1) * 0x1000].iter().any(|byte| *byte != 0))
         .collect();
-    for _ in 0..60 {
+    for _ in 0..30 {
         let mut dump = clean.clone();
         for _ in 0..400 {
             let place = next();

@@ -4,3 +4,5 @@ mod clean;
 mod damaged;
 mod hostile;
 mod support;
+mod symbols;
+mod triage;
