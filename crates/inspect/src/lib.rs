@@ -15,6 +15,7 @@
 
 mod bitmap;
 mod debugger_data;
+mod diff;
 mod dump;
 mod elf;
 mod error;
@@ -41,6 +42,7 @@ mod triage;
 mod vmware;
 
 pub use debugger_data::DebuggerData;
+pub use diff::diff;
 pub use dump::DumpHeader;
 pub use error::{OpenError, Unsupported};
 pub use find::{Options, Progress, Symbols, inspect};

@@ -11,6 +11,7 @@
 
 extern crate alloc;
 
+mod difference;
 mod ending;
 mod event;
 mod finding;
@@ -20,6 +21,7 @@ mod object;
 mod report;
 mod trace;
 
+pub use difference::{Change, Difference, ListenerChange, ObjectChange};
 pub use ending::{BugcheckRecord, Ending, HangRecord, Registers};
 pub use event::{Access, CreateOutcome, EntryPoint, Event, Mode, RefusedBecause, What};
 pub use finding::{Finding, RuleId, Severity};

@@ -159,3 +159,28 @@ fn noise_is_read_as_raw_memory_without_a_kernel() {
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     assert!(text(&output).contains("no page tables of Windows x64 were found"), "{}", text(&output));
 }
+
+#[test]
+fn two_images_are_compared() {
+    let folder = Folder::new("diff");
+    let before = World::booted(Era::Ten);
+    let mut after = before.clone();
+    let routine = after.module("vendor.sys").at(0x1900);
+    after.register(after.named("ProcessorAdd").body, routine, 0);
+    let (before, after) = (folder.image("before.dmp", &before), folder.image("after.dmp", &after));
+    let output = ask("diff", &[], &[&before, &after]);
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    let shown = text(&output);
+    assert!(shown.contains("~ \\Callback\\ProcessorAdd  changed"), "{shown}");
+    assert!(shown.contains("    + <- vendor.sys+0x1900\n"), "{shown}");
+    assert!(shown.contains("both images are of one boot\n"), "{shown}");
+    let same = ask("diff", &["--no-carve"], &[&before, &before]);
+    assert_eq!(same.status.code(), Some(0));
+    assert!(text(&same).ends_with("no differences among 19 objects\n"), "{}", text(&same));
+    let json: serde_json::Value =
+        serde_json::from_str(&text(&ask("diff", &["--format", "json"], &[&before, &after]))).unwrap();
+    let change = &json["changes"][0];
+    assert_eq!(change["change"], "changed");
+    assert!(change["listeners"][0]["registration_after"].as_str().unwrap().starts_with("0x"));
+    assert_eq!(change["listeners"][0]["registration_before"], serde_json::Value::Null);
+}

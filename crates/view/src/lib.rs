@@ -4,6 +4,7 @@
 
 pub mod boot;
 pub mod catalog;
+pub mod difference;
 pub mod fields;
 pub mod found;
 pub mod json;

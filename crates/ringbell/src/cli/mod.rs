@@ -6,6 +6,7 @@
 mod actions;
 mod boot;
 mod demo;
+mod diff;
 mod dt;
 mod explain;
 mod failure;
@@ -60,6 +61,8 @@ enum Command {
     Trace(trace::Arguments),
     /// Find the callback objects in a memory image, who listens, and what does not belong
     Inspect(inspect::Arguments),
+    /// Compare the callback objects of two memory images
+    Diff(diff::Arguments),
 }
 
 /// Runs the command and returns its exit code.
@@ -78,6 +81,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Imports(arguments) => imports::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
     };
     match result.and_then(|answer| output::print(&answer)) {
         Ok(verdict) => verdict.into(),
