@@ -250,12 +250,10 @@ pub fn scan_needles(
     progress: &(dyn Fn(ScanProgress) + Sync),
     needles: &[Needle],
 ) -> Scanned<Hit> {
-    let mut values: Vec<u32> = needles.iter().map(|needle| needle.value).collect();
-    values.sort_unstable();
-    values.dedup();
+    let filters = Filter::of(needles);
     scan(physical, options, progress, &|chunk, found| {
         for (index, page) in chunk.bytes.chunks(PAGE_SIZE as usize).enumerate() {
-            if holds_any(page, &values) {
+            if may_hold(page, &filters) {
                 let first = chunk.physical + index as u64 * PAGE_SIZE;
                 granules(Chunk { physical: first, bytes: page }, needles, found);
             }
@@ -263,25 +261,53 @@ pub fn scan_needles(
     })
 }
 
-/// Returns whether any aligned 32-bit word is one of the values. Written so that the compiler uses vectors for it.
-fn holds_any(page: &[u8], values: &[u32]) -> bool {
-    match *values {
-        [] => false,
-        [a] => words_any(page, [a]),
-        [a, b] => words_any(page, [a, b]),
-        [a, b, c] => words_any(page, [a, b, c]),
-        [a, b, c, d] => words_any(page, [a, b, c, d]),
-        _ => values.chunks(4).any(|some| holds_any(page, some)),
+/// Fewest bits that a filter tests: one word of random memory in 65536 passes it.
+const FILTER_BITS: u32 = 16;
+
+/// The bits that several values have in common. One test of these instead of one per value halves the cost of looking,
+/// and rarely lets anything else pass: pool tags are letters.
+#[derive(Debug, Clone, Copy)]
+struct Filter {
+    mask: u32,
+    value: u32,
+}
+
+impl Filter {
+    /// Returns as few filters as pass every needle.
+    fn of(needles: &[Needle]) -> Vec<Self> {
+        let mut filters: Vec<Self> = Vec::new();
+        for &Needle { value, .. } in needles {
+            let joined = filters.iter_mut().find_map(|filter| {
+                let mask = filter.mask & !(filter.value ^ value);
+                (mask.count_ones() >= FILTER_BITS).then_some((filter, mask))
+            });
+            match joined {
+                Some((filter, mask)) => *filter = Self { mask, value: value & mask },
+                None => filters.push(Self { mask: u32::MAX, value }),
+            }
+        }
+        filters
     }
 }
 
-fn words_any<const N: usize>(page: &[u8], values: [u32; N]) -> bool {
+/// Returns whether any aligned 32-bit word passes a filter. Written so that the compiler uses vectors for it.
+fn may_hold(page: &[u8], filters: &[Filter]) -> bool {
+    match *filters {
+        [] => false,
+        [a] => any_passes(page, [a]),
+        [a, b] => any_passes(page, [a, b]),
+        [a, b, c] => any_passes(page, [a, b, c]),
+        _ => filters.chunks(3).any(|some| may_hold(page, some)),
+    }
+}
+
+fn any_passes<const N: usize>(page: &[u8], filters: [Filter; N]) -> bool {
     let (words, _) = page.as_chunks::<4>();
     let mut any = 0_u32;
     for word in words {
         let word = u32::from_le_bytes(*word);
-        for value in values {
-            any |= u32::from(word == value);
+        for Filter { mask, value } in filters {
+            any |= u32::from(word & mask == value);
         }
     }
     any != 0

@@ -126,3 +126,25 @@ fn a_bitmap_with_every_second_page_is_scanned_in_few_reads() {
         assert!(buffer[piece.offset..][..piece.length].iter().all(|&byte| byte == page as u8));
     }
 }
+
+#[test]
+fn values_with_nothing_in_common_are_all_found() {
+    let values = [0_u32, u32::MAX, 0x5555_5555, 0xAAAA_AAAA, 0x0F0F_0F0F, 0xF0F0_F0F0, 0x1234_5678];
+    let mut memory = vec![0x11; 0x8000];
+    let mut needles = Vec::new();
+    for (index, value) in values.into_iter().enumerate() {
+        let at = (index % 4 * 4) as u8;
+        needles.push(Needle { value, at });
+        let place = index * 0x1010 + usize::from(at);
+        memory[place..place + 4].copy_from_slice(&value.to_le_bytes());
+        // The same value elsewhere in a granule is none.
+        let other = index * 0x1010 + 0x100 + (usize::from(at) + 4) % 16;
+        memory[other..other + 4].copy_from_slice(&value.to_le_bytes());
+    }
+    let image = MemoryImage::from_bytes(memory).unwrap();
+    let scanned = scan_needles(image.physical().unwrap(), &options(2), &|_| (), &needles);
+    let found: Vec<_> = scanned.found.iter().map(|hit| (hit.physical, hit.needle)).collect();
+    let expected: Vec<_> =
+        (0..7).map(|index| (index as u64 * 0x1010 + index as u64 % 4 * 4, index)).collect();
+    assert_eq!(found, expected);
+}
