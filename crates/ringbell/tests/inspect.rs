@@ -184,3 +184,42 @@ fn two_images_are_compared() {
     assert!(change["listeners"][0]["registration_after"].as_str().unwrap().starts_with("0x"));
     assert_eq!(change["listeners"][0]["registration_before"], serde_json::Value::Null);
 }
+
+#[test]
+fn symbols_are_looked_for_where_they_are_said_to_be() {
+    let folder = Folder::new("symbols");
+    let image = folder.image("MEMORY.DMP", &World::booted(Era::TwentyFourH2));
+    let store = folder.0.join("store");
+    std::fs::create_dir_all(&store).unwrap();
+    let store_text = store.to_str().unwrap();
+    let output = ask("inspect", &["--symbols", store_text], &[&image]);
+    let talk = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(0), "missing symbols are no finding: {talk}");
+    let id = "44332211665588770102030405060708";
+    assert!(
+        talk.starts_with(
+            "note: no symbols: `ntkrnlmp.pdb`, GUID 44332211-6655-8877-0102-030405060708, age 1"
+        ),
+        "{talk}"
+    );
+    assert!(
+        talk.contains(&format!(
+            "fetch https://msdl.microsoft.com/download/symbols/ntkrnlmp.pdb/{id}1/ntkrnlmp.pdb"
+        )),
+        "{talk}"
+    );
+    // Where a debugger keeps it, something else stands: it is told, and not believed.
+    let place = store.join(format!("ntkrnlmp.pdb/{id}1"));
+    std::fs::create_dir_all(&place).unwrap();
+    std::fs::write(place.join("ntkrnlmp.pdb"), b"no database").unwrap();
+    let output = ask("inspect", &["--symbols", store_text], &[&image]);
+    let talk = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(talk.contains(&format!("ntkrnlmp.pdb/{id}1/ntkrnlmp.pdb`, but ")), "{talk}");
+    assert_eq!(output.status.code(), Some(0));
+    let output = ask("inspect", &["--symbols", "/no/such/folder"], &[&image]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "error: `/no/such/folder` is no folder\nhint: give the folder that holds the program databases\n"
+    );
+}

@@ -1,5 +1,7 @@
 //! Listeners of one object in two images.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use record::{Change, FoundListener, FoundObject, ListenerChange, Value};
 
 /// What may be relied on to match.
@@ -96,14 +98,15 @@ pub(super) fn compare(before: &FoundObject, after: &FoundObject, keys: Keys) -> 
     pair(
         &mut left,
         &mut right,
-        |a, b| keys.of(a.1) == keys.of(b.1),
+        |it| keys.of(it.1),
         |a, b| {
             kept.push((a.0, b.0));
-            if keys.same_boot && a.1.context.known() != b.1.context.known() {
-                if let (Some(was), Some(is)) = (a.1.context.get(), b.1.context.get()) {
-                    let what = format!("the context was {was:#x}, is {is:#x}");
-                    out.push(change(Change::Changed, Some(a.1), Some(b.1), &what));
-                }
+            if keys.same_boot
+                && let (Some(was), Some(is)) = (a.1.context.get(), b.1.context.get())
+                && was != is
+            {
+                let what = format!("the context was {was:#x}, is {is:#x}");
+                out.push(change(Change::Changed, Some(a.1), Some(b.1), &what));
             }
         },
     );
@@ -111,7 +114,7 @@ pub(super) fn compare(before: &FoundObject, after: &FoundObject, keys: Keys) -> 
     pair(
         &mut left,
         &mut right,
-        |a, b| owner(a.1) == owner(b.1),
+        |it| owner(it.1),
         |a, b| {
             let what = "another routine of the same module, or another version of it";
             out.push(change(Change::Replaced, Some(a.1), Some(b.1), what));
@@ -121,7 +124,7 @@ pub(super) fn compare(before: &FoundObject, after: &FoundObject, keys: Keys) -> 
     pair(
         &mut left,
         &mut right,
-        |a, b| a.0 == b.0,
+        |it| it.0,
         |a, b| {
             out.push(change(Change::Replaced, Some(a.1), Some(b.1), "at the same place on the list"));
         },
@@ -144,18 +147,25 @@ pub(super) fn compare(before: &FoundObject, after: &FoundObject, keys: Keys) -> 
 
 type Place<'a> = (usize, &'a FoundListener);
 
-/// Pairs what `fits`, first come first served, and takes it off both lists.
-fn pair<'a>(
+/// Pairs what has the same key, first come first served, and takes it off both lists.
+fn pair<'a, K: Ord>(
     left: &mut Vec<Place<'a>>,
     right: &mut Vec<Place<'a>>,
-    fits: impl Fn(&Place<'a>, &Place<'a>) -> bool,
+    key: impl Fn(&Place<'a>) -> K,
     mut found: impl FnMut(Place<'a>, Place<'a>),
 ) {
-    left.retain(|it| match right.iter().position(|other| fits(it, other)) {
-        Some(index) => {
-            found(*it, right.remove(index));
+    let mut waiting: BTreeMap<K, VecDeque<Place<'a>>> = BTreeMap::new();
+    for it in right.iter() {
+        waiting.entry(key(it)).or_default().push_back(*it);
+    }
+    left.retain(|it| match waiting.get_mut(&key(it)).and_then(VecDeque::pop_front) {
+        Some(other) => {
+            found(*it, other);
             false
         }
         None => true,
     });
+    let mut rest: Vec<Place<'a>> = waiting.into_values().flatten().collect();
+    rest.sort_by_key(|it| it.0);
+    *right = rest;
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ::inspect::{FindOptions, Kernel, KernelRange, MemoryImage, Options, inspect};
+use ::inspect::{FindOptions, Kernel, KernelRange, MemoryImage, Options, SymbolFiles, SymbolPath, inspect};
 use clap::{Args, ValueEnum};
 use record::Inspection;
 
@@ -36,6 +36,9 @@ pub(super) struct Reading {
     /// Windows version whose layouts are used [default: that of the image's build]
     #[arg(long, value_name = "PROFILE")]
     os: Option<String>,
+    /// Folder with program databases, before those of `_NT_SYMBOL_PATH`; nothing is downloaded
+    #[arg(long, value_name = "DIR")]
+    symbols: Vec<PathBuf>,
     /// Leave out the search of all memory: answers at once, and sees no hidden objects
     #[arg(long)]
     no_carve: bool,
@@ -125,15 +128,34 @@ pub(super) fn look(path: &Path, reading: &Reading) -> Result<Inspection, Failure
     })?;
     let kernel = Kernel::find(&image, FindOptions { cr3: reading.cr3, kernel_range: reading.kernel_range });
     let name = path.file_name().map_or_else(|| shown.clone(), |name| name.to_string_lossy().into_owned());
+    let symbols = load_symbols(&kernel, &reading.symbols)?;
     let bar = Bar::new("searching memory");
     let found = inspect(
         &name,
         &image,
         &kernel,
-        &Options { profile, carve: !reading.no_carve, progress: &bar, ..Options::default() },
+        &Options { profile, carve: !reading.no_carve, symbols: &symbols, progress: &bar },
     );
     bar.end();
     Ok(found)
+}
+
+/// Loads the program databases that this computer has. Where somebody expects the kernel's and it is not there, says what to
+/// fetch.
+fn load_symbols(kernel: &Kernel<'_>, folders: &[PathBuf]) -> Result<SymbolFiles, Failure> {
+    let mut path = SymbolPath::from_environment();
+    for folder in folders.iter().rev() {
+        if !folder.is_dir() {
+            return Err(Failure::new(format!("`{}` is no folder", file::shown(folder)))
+                .hint("give the folder that holds the program databases"));
+        }
+        path.prepend(folder.clone());
+    }
+    let (symbols, missing) = SymbolFiles::load(kernel, &path);
+    if let Some(missing) = missing.filter(|_| !path.folders().is_empty()) {
+        say(&super::failure::printable(&format!("{missing}; {}", missing.hint())));
+    }
+    Ok(symbols)
 }
 
 #[cfg(test)]
