@@ -29,7 +29,7 @@ pub use found::{
     Anomaly, Because, Confidence, Evidence, FoundListener, FoundObject, Inspection, Remnant, UnloadedRange,
     Value, ViewResult,
 };
-pub use module::{Located, Module, Modules, Symbol};
+pub use module::{KERNEL, Located, Module, Modules, Symbol};
 pub use object::{ListenerSnapshot, NamespaceEntry, ObjectSnapshot, Snapshot};
 pub use report::{DriverRecord, HostFacts, Report, Reproducible, UnloadOutcome};
 pub use trace::{AskedName, AttemptVerdict, ListedObject, NamePlace, TraceAttempt, TraceLog};

@@ -35,6 +35,9 @@ impl Module {
     }
 }
 
+/// Name of the kernel's own module.
+pub const KERNEL: &str = "nt";
+
 /// All modules of a run. Ranges never overlap, because the range of an unloaded image is never reused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
@@ -58,8 +61,8 @@ impl Modules {
     }
 }
 
-/// An address with the module and symbol it lies in. Displays as `listener.sys+0x1a2c (OnRing+0x1c)`, and as the
-/// bare number where no module covers it.
+/// An address with the module and symbol it lies in. Displays as `listener.sys+0x1a2c (OnRing+0x1c)`, in the kernel as
+/// `nt!PopNewProcessorCallback`, and as the bare number where no module covers it.
 #[derive(Clone, Copy, Debug)]
 pub struct Located<'a> {
     /// The address.
@@ -73,7 +76,12 @@ pub struct Located<'a> {
 impl fmt::Display for Located<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(module) = self.module else { return write!(f, "{:#x}", self.address) };
-        write!(f, "{}+{:#x}", module.name, self.address - module.base)?;
+        match self.symbol {
+            // The kernel image is made up, and its offsets mean nothing to anybody.
+            Some((name, 0)) if module.name == KERNEL => return write!(f, "{KERNEL}!{name}"),
+            Some((name, offset)) if module.name == KERNEL => return write!(f, "{KERNEL}!{name}+{offset:#x}"),
+            _ => write!(f, "{}+{:#x}", module.name, self.address - module.base)?,
+        }
         match self.symbol {
             Some((name, 0)) => write!(f, " ({name})"),
             Some((name, offset)) => write!(f, " ({name}+{offset:#x})"),
@@ -107,6 +115,15 @@ mod tests {
         assert_eq!(modules.locate(0x11ff).to_string(), "a.sys+0x1ff (One+0xff)");
         assert_eq!(modules.locate(0x1200).to_string(), "a.sys+0x200 (Two)");
         assert_eq!(modules.locate(0x1010).to_string(), "a.sys+0x10");
+    }
+
+    #[test]
+    fn the_kernel_is_named_as_debuggers_do() {
+        let mut modules = modules();
+        modules.0[0].name = KERNEL.into();
+        assert_eq!(modules.locate(0x1100).to_string(), "nt!One");
+        assert_eq!(modules.locate(0x1101).to_string(), "nt!One+0x1");
+        assert_eq!(modules.locate(0x1010).to_string(), "nt+0x10");
     }
 
     #[test]

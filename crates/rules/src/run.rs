@@ -1,6 +1,6 @@
 //! A run as the rules see it: the stream with the questions that several rules ask of it.
 
-use record::{CreateOutcome, Event, Modules, Snapshot, What};
+use record::{CreateOutcome, Event, KERNEL, Modules, Snapshot, What};
 
 /// The records of one run.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +75,3 @@ impl<'a> Run<'a> {
         }
     }
 }
-
-/// Name of the kernel's module in every record.
-pub(crate) const KERNEL: &str = "nt";

@@ -213,7 +213,9 @@ impl Teller<'_> {
                     self.line(&format!("{} alive", plural(snapshot.objects.len(), "callback object")));
                 }
             }
+            // The ending tells a bugcheck, the result an attempt, the delivery a kernel listener.
             What::Bugcheck(_) => {}
+            What::KernelListener { .. } => {}
             What::CreateAttempt { .. } => {}
             What::CreateResult { name, outcome, object, status } => {
                 let name = name.as_deref().unwrap_or("(unnamed)");
@@ -275,9 +277,6 @@ impl Teller<'_> {
             What::ObjectDeleted { object, name } => {
                 let name = name.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
                 self.line(&format!("callback object {object:#x}{name} deleted"));
-            }
-            What::KernelListener { routine, context, arguments: [a, b] } => {
-                self.line(&format!("-> {routine} ({a:#x}, {b:#x}), context {context:#x}"));
             }
             What::Note { text, details } => {
                 self.line(text);
