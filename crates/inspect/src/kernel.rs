@@ -6,13 +6,16 @@
 use core::fmt;
 
 use crate::debugger_data::DebuggerData;
+use crate::fields::text;
+use crate::find::Symbols;
+use crate::finder::Finder;
 use crate::locate;
-use crate::memory::{KernelRange, Memory, MemoryExt as _, Missing, Physical};
+use crate::memory::{KernelRange, Memory, MemoryExt as _, Missing, PartialRead, Why};
 use crate::memory_image::MemoryImage;
-use crate::modules::{self, Broken, KernelModule, UnloadedModule};
+use crate::modules::{self, KernelModule, UnloadedModule};
 use crate::pe::{PdbId, Pe};
-use crate::root::{self, Root, RootFoundBy};
-use crate::translate::{AddressSpace, canonical};
+use crate::root::RootFoundBy;
+use crate::translate::AddressSpace;
 use crate::triage::Triage;
 
 /// What the caller knows better than the image.
@@ -139,7 +142,7 @@ impl fmt::Display for KernelNote {
 }
 
 /// Virtual memory of the kernel.
-enum View<'i> {
+pub(crate) enum View<'i> {
     Space(AddressSpace<'i>),
     Triage(&'i Triage, KernelRange),
     Nothing(KernelRange),
@@ -174,17 +177,17 @@ impl<'i> Kernel<'i> {
     /// Finds the kernel of an image. What is not found is `None` or empty, and a note says so.
     pub fn find(image: &'i MemoryImage, options: FindOptions) -> Self {
         match (image.physical(), image.triage()) {
-            (Some(physical), _) => Finder { image, physical, options, notes: Vec::new() }.find(),
+            (Some(physical), _) => Finder::new(image, physical, options).find(),
             (None, Some(triage)) => Self::of_triage(image, triage, options),
             (None, None) => Self::nothing(options.kernel_range.unwrap_or_default()),
         }
     }
 
-    fn nothing(range: KernelRange) -> Self {
+    pub(crate) fn nothing(range: KernelRange) -> Self {
         Self::with_view(View::Nothing(range))
     }
 
-    fn with_view(view: View<'i>) -> Self {
+    pub(crate) fn with_view(view: View<'i>) -> Self {
         Self {
             view,
             root: None,
@@ -221,6 +224,23 @@ impl<'i> Kernel<'i> {
         self.modules.iter().find(|module| module.contains(address))
     }
 
+    /// Reads what needs the kernel's symbols: which modules were unloaded, where the debugger data block does not say.
+    pub fn use_symbols(&mut self, symbols: &dyn Symbols) {
+        let Some(at) = symbols.global("MmUnloadedDrivers").filter(|_| self.unloaded.is_none()) else {
+            return;
+        };
+        self.notes.retain(|note| !matches!(note, KernelNote::NoUnloaded { .. }));
+        self.take_unloaded(at);
+    }
+
+    /// Reads the unloaded modules, given the address of the variable that points to them.
+    pub(crate) fn take_unloaded(&mut self, variable: u64) {
+        match modules::unloaded(self.memory(), variable) {
+            Ok(unloaded) => self.unloaded = Some(unloaded),
+            Err(missing) => self.notes.push(KernelNote::NoUnloaded { why: missing.to_string() }),
+        }
+    }
+
     fn of_triage(image: &'i MemoryImage, triage: &'i Triage, options: FindOptions) -> Self {
         let mut kernel = Self::with_view(View::Triage(triage, options.kernel_range.unwrap_or_default()));
         kernel.debugger_data = DebuggerData::from_bytes(&triage.debugger_data);
@@ -228,7 +248,7 @@ impl<'i> Kernel<'i> {
             .drivers
             .iter()
             .map(|driver| {
-                let unnamed = Missing { address: driver.base, why: crate::memory::Why::NotInImage };
+                let unnamed = Missing { address: driver.base, why: Why::NotInImage };
                 let path = driver.name.clone().ok_or(unnamed);
                 let name = path.clone().map(|path| path.rsplit('\\').next().unwrap_or_default().to_owned());
                 KernelModule {
@@ -252,7 +272,7 @@ impl<'i> Kernel<'i> {
     }
 
     /// Reads the headers at the kernel's base.
-    fn take_image(&mut self) {
+    pub(crate) fn take_image(&mut self) {
         let Some((base, _)) = self.base else { return };
         let image = Pe::read(self.memory(), base).ok();
         if let Some(image) = &image {
@@ -261,10 +281,10 @@ impl<'i> Kernel<'i> {
         self.image = image;
     }
 
-    fn take_build(&mut self, image: &MemoryImage) {
+    pub(crate) fn take_build(&mut self, image: &MemoryImage) {
         let lab_at = self.debugger_data.map(|data| data.nt_build_lab).filter(|&at| at != 0);
         let mut lab = lab_at
-            .map(|at| crate::fields::text(&self.memory().bytes(at, 128).0))
+            .map(|at| text(&self.memory().bytes(at, 128).0))
             .filter(|lab| locate::build_number(lab).is_some());
         let header = image.header().map(|header| header.build).filter(|&build| build != 0);
         if let (None, None, Some(space), Some(pe)) = (&lab, header, self.space(), &self.image) {
@@ -278,14 +298,13 @@ impl<'i> Kernel<'i> {
 }
 
 impl Memory for View<'_> {
-    fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), crate::memory::PartialRead> {
+    fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), PartialRead> {
         match self {
             Self::Space(space) => space.read(address, buffer),
             Self::Triage(triage, _) => triage.read(address, buffer),
-            Self::Nothing(_) => Err(crate::memory::PartialRead {
-                read: 0,
-                missing: Missing { address, why: crate::memory::Why::NotInImage },
-            }),
+            Self::Nothing(_) => {
+                Err(PartialRead { read: 0, missing: Missing { address, why: Why::NotInImage } })
+            }
         }
     }
 
@@ -301,217 +320,5 @@ impl Memory for View<'_> {
             Self::Space(space) => space.physical_of(address),
             _ => None,
         }
-    }
-}
-
-/// The search in physical memory.
-struct Finder<'i> {
-    image: &'i MemoryImage,
-    physical: &'i dyn Physical,
-    options: FindOptions,
-    notes: Vec<KernelNote>,
-}
-
-/// What a page-table root leads to.
-struct Found {
-    base: u64,
-    found_by: BaseFoundBy,
-}
-
-impl<'i> Finder<'i> {
-    fn find(mut self) -> Kernel<'i> {
-        let Some((root, found)) = self.root() else {
-            let mut kernel = Kernel::nothing(self.options.kernel_range.unwrap_or_default());
-            kernel.notes.push(KernelNote::NoRoot);
-            return kernel;
-        };
-        let space = self.space(root);
-        let debugger_data = self.debugger_data(&space);
-        if found.is_none() {
-            self.notes.push(KernelNote::NoKernel);
-        }
-        let mut kernel = Kernel::with_view(View::Space(space));
-        kernel.root = Some((root.cr3 & !0xFFF, root.found_by));
-        kernel.base = found.map(|found| (found.base, found.found_by));
-        kernel.debugger_data = debugger_data;
-        kernel.take_image();
-        kernel.take_build(self.image);
-        self.modules(&mut kernel);
-        match debugger_data.map(|data| data.mm_unloaded_drivers).filter(|&at| at != 0) {
-            None => {
-                let why = "the image has no debugger data block in plain".to_owned();
-                self.notes.push(KernelNote::NoUnloaded { why });
-            }
-            Some(at) => match modules::unloaded(kernel.memory(), at) {
-                Ok(unloaded) => kernel.unloaded = Some(unloaded),
-                Err(missing) => self.notes.push(KernelNote::NoUnloaded { why: missing.to_string() }),
-            },
-        }
-        kernel.notes = self.notes;
-        kernel
-    }
-
-    /// Tries the roots that are named, then those that can be searched for; one that leads to a kernel wins.
-    fn root(&mut self) -> Option<(Root, Option<Found>)> {
-        let given = self.options.cr3.map(|cr3| Root {
-            cr3,
-            found_by: RootFoundBy::Given,
-            kernel_hint: None,
-            idt: None,
-        });
-        let named: Vec<Root> = match given {
-            Some(root) => vec![root],
-            None => self.image.roots().to_vec(),
-        };
-        for &root in &named {
-            if let Some(found) = self.kernel_below(root) {
-                return Some((root, Some(found)));
-            }
-        }
-        // A dump's header is believed even where the kernel's own pages are not in the dump.
-        if let Some(&first) = named.first()
-            && matches!(first.found_by, RootFoundBy::Given | RootFoundBy::Header)
-        {
-            return Some((first, None));
-        }
-        let mut fallback = named.first().copied();
-        if let Some(root) = root::low_stub(self.physical) {
-            if let Some(found) = self.kernel_below(root) {
-                return Some((root, Some(found)));
-            }
-            fallback = fallback.or(Some(root));
-        }
-        /// The most pages that map themselves that are tried.
-        const MAX_TRIES: u32 = 16;
-        let mut won = None;
-        let mut tries = 0;
-        root::self_map(self.physical, u64::MAX, &mut |root| {
-            tries += 1;
-            won = self.kernel_below(root).map(|found| (root, Some(found)));
-            fallback = fallback.or(Some(root));
-            won.is_some() || tries >= MAX_TRIES
-        });
-        won.or_else(|| fallback.map(|root| (root, None)))
-    }
-
-    /// Returns the address space below a root, with the range of kernel addresses.
-    fn space(&mut self, root: Root) -> AddressSpace<'i> {
-        let (range, because) = self.range(root);
-        if let Some(because) = because {
-            self.notes.push(KernelNote::KernelRange { range, because });
-        }
-        AddressSpace::new(self.physical, root.cr3, range)
-    }
-
-    /// Returns the range of kernel addresses, and why if it is not the upper half.
-    fn range(&self, root: Root) -> (KernelRange, Option<&'static str>) {
-        /// The last address of the lower half.
-        const LOWER_LAST: u64 = 0x0000_7FFF_FFFF_FFFF;
-        /// Where no kernel begins: user addresses of a machine whose kernel lies in the lower half.
-        const ABOVE_USER: u64 = 0x1_0000_0000;
-        if let Some(range) = self.options.kernel_range {
-            return (range, None);
-        }
-        let upper = (KernelRange::UPPER_HALF, None);
-        let Some(header) = self.image.header() else { return upper };
-        let list = header.ps_loaded_module_list;
-        if list == 0 || KernelRange::UPPER_HALF.contains(list) || !canonical(list) {
-            return upper;
-        }
-        let space = AddressSpace::new(self.physical, root.cr3, KernelRange::UPPER_HALF);
-        let start = DebuggerData::read(&space, header.kd_debugger_data_block)
-            .filter(|data| data.mm_system_range_start != 0)
-            .and_then(|data| space.u64(data.mm_system_range_start).ok())
-            .filter(|start| (1..=list).contains(start));
-        match start {
-            Some(first) => {
-                (KernelRange { first, last: LOWER_LAST }, Some("`MmSystemRangeStart` of the image says so"))
-            }
-            None => (
-                KernelRange { first: ABOVE_USER.min(list), last: LOWER_LAST },
-                Some("the head of its module list lies in the lower half"),
-            ),
-        }
-    }
-
-    fn debugger_data(&self, space: &AddressSpace<'_>) -> Option<DebuggerData> {
-        let at = self.image.header()?.kd_debugger_data_block;
-        DebuggerData::read(space, at)
-    }
-
-    /// Returns the head of the module list that the header or the debugger data block names.
-    fn named_list(&self, data: Option<DebuggerData>) -> Option<u64> {
-        let header = self.image.header().map(|header| header.ps_loaded_module_list);
-        let data = data.map(|data| data.ps_loaded_module_list);
-        header.filter(|&at| at != 0).or(data).filter(|&at| at != 0)
-    }
-
-    /// Finds the kernel image below a root.
-    fn kernel_below(&self, root: Root) -> Option<Found> {
-        let (range, _) = self.range(root);
-        let space = AddressSpace::new(self.physical, root.cr3, range);
-        let data = self.debugger_data(&space);
-        let found = |base, found_by| Some(Found { base, found_by });
-        if let Some(data) = data.filter(|data| range.contains(data.kern_base)) {
-            return found(data.kern_base, BaseFoundBy::DebuggerData);
-        }
-        if let Some(head) = self.named_list(data) {
-            let first = space.u64(head).and_then(|first| space.u64(first.wrapping_add(0x30)));
-            if let Some(base) = first.ok().filter(|&base| range.contains(base)) {
-                return found(base, BaseFoundBy::ModuleList);
-            }
-        }
-        let inside = root.kernel_hint.or_else(|| locate::handler(&space, root.idt?));
-        if let Some(pe) = inside.and_then(|inside| locate::back_from(&space, inside)) {
-            return found(pe.base, BaseFoundBy::CodeAddress);
-        }
-        let base =
-            locate::images(&space).into_iter().find(|&base| locate::kernel_at(&space, base).is_some())?;
-        found(base, BaseFoundBy::Search)
-    }
-
-    /// Reads the modules: from the list that is named, the list that can be found, or the headers in memory.
-    fn modules(&mut self, kernel: &mut Kernel<'_>) {
-        let Some(space) = kernel.space() else { return };
-        let range = space.kernel_range();
-        let named = self.named_list(kernel.debugger_data).map(|head| (head, ModulesFoundBy::Header));
-        let list = named.or_else(|| {
-            let head = locate::module_list(space, kernel.image.as_ref()?)?;
-            Some((head, ModulesFoundBy::KernelData))
-        });
-        if let Some((head, found_by)) = list {
-            let (modules, broken) = modules::walk(space, head, range);
-            if let Some(broken) = broken {
-                self.notes.push(KernelNote::ModuleList { why: sentence(broken), read: modules.len() });
-            }
-            if !modules.is_empty() {
-                kernel.modules = modules;
-                kernel.modules_found_by = Some(found_by);
-                return;
-            }
-        } else {
-            self.notes.push(KernelNote::NoModuleList);
-        }
-        kernel.modules = locate::images(space)
-            .into_iter()
-            .filter_map(|base| {
-                let pe = Pe::read(space, base).ok()?;
-                let unnamed = Missing { address: base, why: crate::memory::Why::NotInImage };
-                let name = pe.export_name(space).and_then(|name| name.ok_or(unnamed));
-                let path = Err(unnamed);
-                Some(KernelModule { base, size: pe.size, name, path, timestamp: pe.timestamp, entry: None })
-            })
-            .collect();
-        kernel.modules_found_by = (!kernel.modules.is_empty()).then_some(ModulesFoundBy::ImageHeaders);
-    }
-}
-
-fn sentence(broken: Broken) -> String {
-    match broken {
-        Broken::Missing(missing) => missing.to_string(),
-        Broken::SeenBefore { at } => format!("the entry at {at:#x} appears a second time"),
-        Broken::NotReciprocal { at } => format!("the entry at {at:#x} does not point back"),
-        Broken::OutsideKernel { at } => format!("{at:#x} is no kernel address"),
-        Broken::TooMany => "the limit was reached".to_owned(),
     }
 }

@@ -2,7 +2,7 @@
 
 use ringbell_inspect::{
     BaseFoundBy, BuildFoundBy, DumpType, FindOptions, Format, Kernel, KernelNote, MemoryExt as _,
-    MemoryImage, Missing, ModulesFoundBy, Note, Physical, RootFoundBy, Why,
+    MemoryImage, Missing, ModulesFoundBy, Note, Physical, RootFoundBy, Symbols, Why,
 };
 
 use crate::files::{self, File};
@@ -187,6 +187,27 @@ fn raw_memory_with_a_low_stub() {
 }
 
 #[test]
+fn symbols_tell_what_raw_memory_does_not() {
+    /// Knows one variable.
+    struct One;
+    impl Symbols for One {
+        fn global(&self, name: &str) -> Option<u64> {
+            (name == "MmUnloadedDrivers").then_some(KERNEL + 0x1800)
+        }
+        fn routine(&self, _: u64) -> Option<String> {
+            None
+        }
+    }
+    let image = open(files::raw(&Guest::new()));
+    let mut kernel = Kernel::find(&image, FindOptions::default());
+    kernel.use_symbols(&());
+    check_searched(&kernel);
+    kernel.use_symbols(&One);
+    assert_eq!(kernel.unloaded.unwrap()[0].name, Ok("gone.sys".to_owned()));
+    assert_eq!(kernel.notes, []);
+}
+
+#[test]
 fn raw_memory_without_a_low_stub() {
     let mut guest = Guest::new();
     guest.u64(0x9000, 0);
@@ -225,6 +246,18 @@ fn a_given_root_is_used() {
     let kernel = Kernel::find(&image, wrong);
     assert!(kernel.base.is_none());
     assert!(kernel.notes.contains(&KernelNote::NoKernel));
+}
+
+#[test]
+fn a_header_whose_root_leads_nowhere_is_searched_past() {
+    for cr3 in [0x7000, 0x00F0_0000, u64::MAX] {
+        let mut file = files::full(&Guest::new());
+        file.u64(0x10, cr3);
+        let image = open(file);
+        let kernel = Kernel::find(&image, FindOptions::default());
+        check_kernel(&kernel);
+        assert_eq!(kernel.root.unwrap(), (ROOT, RootFoundBy::LowStub { at: 0x9000 }));
+    }
 }
 
 #[test]
