@@ -173,6 +173,11 @@ fn changed(before: &FoundObject, after: &FoundObject, keys: Keys) -> Option<Obje
     let yes = |value: &Value<bool>| value.get().map(|it| if it { "yes" } else { "no" }.to_owned());
     differs("permanent", yes(&before.permanent), yes(&after.permanent));
     differs("takes several routines", yes(&before.allow_multiple), yes(&after.allow_multiple));
+    let listed = |object: &FoundObject| {
+        object.linkage.known()?;
+        Some(if object.evidence.list { "yes" } else { "no" }.to_owned())
+    };
+    differs("on the global list", listed(before), listed(after));
     let named = |object: &FoundObject| Some(object.display_name()).filter(|_| object.header != 0);
     if before.name.known().map(|it| it.to_lowercase()) != after.name.known().map(|it| it.to_lowercase()) {
         differs("the name", named(before), named(after));

@@ -324,11 +324,13 @@ impl<'s, 'i> Search<'s, 'i> {
         let bodies: BTreeSet<u64> = on_list.iter().chain(&carved).chain(paths.keys()).copied().collect();
         let mut left = MAX_ALL_LISTENERS;
         let mut objects = Vec::new();
+        let mut history = 0_u64;
         for body in bodies {
             let object = Object::read(memory, &self.shape, body, left);
             left = left.saturating_sub(object.walk.nodes.len());
             let reached = on_list.contains(&body) || paths.contains_key(&body);
             if !reached && let Some(why) = self.not_alive(&object) {
+                history += 1;
                 if self.out.remnants.len() < MAX_REMNANTS {
                     let former_name = object.leaf().map_or_else(
                         || Value::not_found("no name can be read"),
@@ -339,6 +341,12 @@ impl<'s, 'i> Search<'s, 'i> {
                 continue;
             }
             objects.push(object);
+        }
+        if let Some(ViewResult { objects: Value::Known(count), .. }) =
+            self.out.views.iter_mut().find(|view| view.view == "carve")
+        {
+            // What is history was carved, but is no object.
+            *count = count.saturating_sub(history);
         }
         if let Some(counted) = self.namespace.as_ref().and_then(|namespace| namespace.counted)
             && counted as usize != objects.len()

@@ -178,3 +178,14 @@ fn a_partial_image_is_said() {
     assert!(difference.partial.iter().all(|why| why.starts_with("the second image is partial")));
     assert!(!difference.partial.is_empty());
 }
+
+#[test]
+fn an_object_that_left_the_global_list_is_told() {
+    let before = World::booted(Era::TwentyFourH2);
+    let mut after = before.clone();
+    let object = after.named("VendorEvents");
+    after.unlink(object.body);
+    let difference = compare(&before, &after);
+    assert_eq!(short(&difference), ["changed \\Callback\\VendorEvents"]);
+    assert_eq!(difference.changes[0].what, ["on the global list was yes, is no"]);
+}

@@ -134,6 +134,7 @@ fn what_was_freed_is_history() {
         let found = look(&world, Form::Full);
         assert_eq!(kinds(&found), [""; 0], "{era:?}");
         assert!(found.objects.iter().all(|object| object.address != body));
+        assert_eq!(found.views[2].objects, Value::Known(world.objects.len() as u64));
         let [remnant] = found.remnants.as_slice() else { panic!("{:?}", found.remnants) };
         assert_eq!(remnant.address, body);
         assert_eq!(remnant.former_name, Value::Known("Yesterday".to_owned()));
