@@ -3,6 +3,8 @@
 //! What is named (by the caller, a header, registers) is tried before what can be searched for, and a page-table root
 //! counts as found when it leads to a kernel image.
 
+use core::cell::Cell;
+
 use crate::debugger_data::DebuggerData;
 use crate::fields::u64_at;
 use crate::kernel::{BaseFoundBy, FindOptions, Kernel, KernelNote, ModulesFoundBy, View};
@@ -20,6 +22,8 @@ pub(crate) struct Finder<'i> {
     physical: &'i dyn Physical,
     options: FindOptions,
     notes: Vec<KernelNote>,
+    /// How many more looks the search for the kernel's headers may take, whatever roots are tried.
+    looks: Cell<u64>,
 }
 
 /// What a page-table root leads to.
@@ -30,7 +34,7 @@ struct Found {
 
 impl<'i> Finder<'i> {
     pub(crate) fn new(image: &'i MemoryImage, physical: &'i dyn Physical, options: FindOptions) -> Self {
-        Self { image, physical, options, notes: Vec::new() }
+        Self { image, physical, options, notes: Vec::new(), looks: Cell::new(locate::MAX_LOOKS) }
     }
 
     /// Finds the kernel; what is not found is left empty, and a note says so.
@@ -189,8 +193,9 @@ impl<'i> Finder<'i> {
         if let Some(pe) = inside.and_then(|inside| locate::back_from(&space, inside)) {
             return found(pe.base, BaseFoundBy::CodeAddress);
         }
-        let base =
-            locate::images(&space).into_iter().find(|&base| locate::kernel_at(&space, base).is_some())?;
+        let base = locate::images(&space, &self.looks)
+            .into_iter()
+            .find(|&base| locate::kernel_at(&space, base).is_some())?;
         found(base, BaseFoundBy::Search)
     }
 
@@ -216,7 +221,7 @@ impl<'i> Finder<'i> {
         } else {
             self.notes.push(KernelNote::NoModuleList);
         }
-        kernel.modules = locate::images(space)
+        kernel.modules = locate::images(space, &Cell::new(locate::MAX_LOOKS))
             .into_iter()
             .filter_map(|base| {
                 let pe = Pe::read(space, base).ok()?;

@@ -3,6 +3,8 @@
 //! Three ways, cheapest first: back from an address known to be inside it (the entry of the low stub, an interrupt
 //! handler), and through all pages of the part of the address space that boot-loaded images live in.
 
+use core::cell::Cell;
+
 use crate::fields::{u16_at, u64_at};
 use crate::memory::{KernelRange, Level, Memory as _, MemoryExt as _, Missing, PAGE_SIZE, Why};
 use crate::pe::{Pe, PeFault};
@@ -10,8 +12,8 @@ use crate::translate::{AddressSpace, canonical};
 
 /// How far back from an address inside it the kernel's header is looked for.
 const MAX_BACK: u64 = 64 << 20;
-/// The most pages asked for `MZ`.
-const MAX_PAGES: u64 = 1 << 22;
+/// The most mappings and pages looked at for `MZ`, over all page-table roots that are tried: 16 GiB of small pages.
+pub(crate) const MAX_LOOKS: u64 = 1 << 22;
 /// The most images kept.
 const MAX_IMAGES: usize = 4096;
 /// Where boot-loaded images live on Windows x64: the top table's entries 0x1F0 and 0x1F1.
@@ -61,13 +63,13 @@ pub(crate) fn handler(space: &AddressSpace<'_>, idt: u64) -> Option<u64> {
     Some(low | (u64_at(&gate, 8) & 0xFFFF_FFFF) << 32)
 }
 
-/// Returns the addresses of all pages that begin an image, in order.
-pub(crate) fn images(space: &AddressSpace<'_>) -> Vec<u64> {
+/// Returns the addresses of all pages that begin an image, in order. `budget` is how many more looks are allowed.
+pub(crate) fn images(space: &AddressSpace<'_>, budget: &Cell<u64>) -> Vec<u64> {
     let range = match space.kernel_range() {
         KernelRange::UPPER_HALF => BOOT_IMAGES,
         other => other,
     };
-    let mut left = MAX_PAGES;
+    let mut left = budget.get();
     let mut found = Vec::new();
     space.mappings(range.first..=range.last, &mut |address, translation| {
         let first = translation.physical;
@@ -75,6 +77,7 @@ pub(crate) fn images(space: &AddressSpace<'_>) -> Vec<u64> {
         // Large pages may be mostly holes: only what is present is asked.
         let mut at = first;
         while left > 0 && found.len() < MAX_IMAGES {
+            left -= 1;
             let Some(run) = space.physical().next_run(at).filter(|run| run.start < end) else { break };
             at = run.start.next_multiple_of(PAGE_SIZE);
             while at < run.end.min(end) && left > 0 && found.len() < MAX_IMAGES {
@@ -90,6 +93,7 @@ pub(crate) fn images(space: &AddressSpace<'_>) -> Vec<u64> {
             }
         }
     });
+    budget.set(left);
     found.retain(|&base| !matches!(Pe::read(space, base), Err(PeFault::Not(_))));
     found
 }
@@ -98,6 +102,9 @@ pub(crate) fn images(space: &AddressSpace<'_>) -> Vec<u64> {
 pub(crate) fn module_list(space: &AddressSpace<'_>, kernel: &Pe) -> Option<u64> {
     /// Bytes of data looked at.
     const MAX_DATA: u64 = 16 << 20;
+    /// The most pairs of pointers followed: data may be made of nothing else.
+    const MAX_PROBES: u32 = 1 << 17;
+    let mut probes = MAX_PROBES;
     let mut left = MAX_DATA;
     for section in kernel.sections.iter().filter(|section| section.is_writable() && !section.is_executable())
     {
@@ -116,9 +123,11 @@ pub(crate) fn module_list(space: &AddressSpace<'_>, kernel: &Pe) -> Option<u64> 
                 let plausible = |node: u64| {
                     space.kernel_range().contains(node) && node.is_multiple_of(8) && !kernel.contains(node)
                 };
-                if plausible(first)
-                    && plausible(last)
-                    && space.u64(first.wrapping_add(0x30)) == Ok(kernel.base)
+                if probes == 0 || !plausible(first) || !plausible(last) {
+                    continue;
+                }
+                probes -= 1;
+                if space.u64(first.wrapping_add(0x30)) == Ok(kernel.base)
                     && space.u64(first.wrapping_add(8)) == Ok(head)
                 {
                     return Some(head);
