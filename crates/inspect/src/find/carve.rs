@@ -14,7 +14,7 @@ use super::shape::{BLINK, BODY, REGISTRATION, Shape};
 use crate::kernel::Kernel;
 use crate::memory::{Memory, MemoryExt as _, PAGE_SIZE};
 use crate::memory_image::MemoryImage;
-use crate::scan::{ScanOptions, ScanProgress, scan};
+use crate::scan::{Needle, ScanOptions, ScanProgress, scan_needles};
 
 /// The most places that are kept of each kind.
 const MAX_HITS: usize = 1 << 18;
@@ -52,14 +52,6 @@ enum Hit {
     Registration(u64),
 }
 
-impl Hit {
-    const fn at(self) -> u64 {
-        match self {
-            Self::Body(at) | Self::Registration(at) => at,
-        }
-    }
-}
-
 /// Looks at memory from `at` on. Everything of interest lies at multiples of 16.
 fn look(bytes: &[u8], at: u64, hits: &mut Vec<Hit>) {
     let skip = (at.next_multiple_of(16) - at) as usize;
@@ -88,8 +80,9 @@ pub(crate) fn carve(
         (Some(physical), Some(space)) => {
             let options = ScanOptions { limit: MAX_HITS, ..ScanOptions::default() };
             let tell = |scan: ScanProgress| progress.at(scan.scanned, scan.total);
-            let scanned =
-                scan(physical, &options, &tell, &|chunk, hits| look(chunk.bytes, chunk.physical, hits));
+            let needles = [(CALLBACK_SIGNATURE, 0), (tag::CALLBACK_REGISTRATION, 4)]
+                .map(|(value, at)| Needle { value, at });
+            let scanned = scan_needles(physical, &options, &tell, &needles);
             if scanned.limited {
                 carved.cut =
                     Some(format!("more than {MAX_HITS} places look like objects; the rest was left out"));
@@ -97,16 +90,19 @@ pub(crate) fn carve(
                 carved.cut = Some(format!("{:#x} bytes of the image could not be read", scanned.unreadable));
             }
             let page = |at: u64| at & !(PAGE_SIZE - 1);
-            let pages: BTreeSet<u64> = scanned.found.iter().map(|hit| page(hit.at())).collect();
+            // The tag lies inside the granule that its block begins with.
+            let place = |physical: u64| physical & !0xF;
+            let pages: BTreeSet<u64> = scanned.found.iter().map(|hit| page(hit.physical)).collect();
             let places = space.virtual_of(&pages);
             let mut mapped = Vec::new();
             for hit in scanned.found {
-                let place = places.get(&page(hit.at())).map(|base| base + (hit.at() & (PAGE_SIZE - 1)));
-                match (hit, place) {
-                    (Hit::Body(_), Some(at)) => mapped.push(Hit::Body(at)),
-                    (Hit::Registration(_), Some(at)) => mapped.push(Hit::Registration(at)),
-                    (Hit::Body(_), None) => carved.unmapped += 1,
-                    (Hit::Registration(_), None) => {}
+                let base = places.get(&page(hit.physical));
+                let at = base.map(|base| base + (place(hit.physical) & (PAGE_SIZE - 1)));
+                match (hit.needle, at) {
+                    (0, Some(at)) => mapped.push(Hit::Body(at)),
+                    (_, Some(at)) => mapped.push(Hit::Registration(at)),
+                    (0, None) => carved.unmapped += 1,
+                    (_, None) => {}
                 }
             }
             mapped
