@@ -128,9 +128,13 @@ fn foot(found: &Inspection) -> String {
     );
     section("notes", found.notes.iter().map(|note| printable(note)).collect());
     section("the result is partial", found.partial.iter().map(|why| printable(why)).collect());
-    let _ = writeln!(out, "\n{}", verdict(found));
+    let _ = writeln!(out, "\n{NOT_LOOKED_FOR}\n{}", verdict(found));
     out
 }
+
+/// Other mechanisms that are called callbacks, so that nobody takes silence for their absence.
+const NOT_LOOKED_FOR: &str =
+    "not looked for: process, thread and image notify routines, object and registry callbacks";
 
 /// Sums up in one line.
 #[must_use]
