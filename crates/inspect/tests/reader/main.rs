@@ -6,6 +6,7 @@ mod files;
 mod folder;
 mod formats;
 mod guest;
+mod host;
 mod hostile;
 mod mutants;
 mod oracle;
