@@ -309,6 +309,23 @@ impl World {
         port
     }
 
+    /// Makes a symbolic link in the root directory.
+    pub fn symbolic_link(&mut self, name: &str) -> Made {
+        let root = self.root;
+        let link = self.make(&Object {
+            tag: *b"Symb",
+            paged: true,
+            index: type_index::LINK,
+            name: Some(name),
+            optional: Optional::default(),
+            flags: 0x12,
+            references: 2,
+            size: 0x28,
+        });
+        self.insert(&root, &link, name);
+        link
+    }
+
     /// Makes an object type in `\ObjectTypes`.
     pub(crate) fn object_type(&mut self, name: &str, index: u8, key: [u8; 4]) -> Made {
         let types = self.types;

@@ -223,3 +223,16 @@ fn symbols_are_looked_for_where_they_are_said_to_be() {
         "error: `/no/such/folder` is no folder\nhint: give the folder that holds the program databases\n"
     );
 }
+
+#[test]
+fn an_image_made_to_be_slow_is_cut_short_and_partial() {
+    let folder = Folder::new("endless");
+    let mut world = World::booted(Era::TwentyFourH2);
+    synth::fixtures::endless_ring(&mut world, 1_000_000);
+    let image = folder.image("endless.dmp", &world);
+    let output = ask("inspect", &["--format", "json"], &[&image]);
+    assert_eq!(output.status.code(), Some(1));
+    let found: serde_json::Value = serde_json::from_str(&text(&output)).unwrap();
+    let why = found["partial"].as_array().unwrap();
+    assert!(why.iter().any(|why| why.as_str().unwrap().contains("more than 16384 entries")), "{why:?}");
+}

@@ -22,6 +22,9 @@ const MAX_DEPTH: usize = 64;
 /// The most findings about entries that are kept.
 const MAX_FAULTS: usize = 256;
 
+/// Types whose objects matter: the objects, what leads to them, and what rings those without a name.
+const OF_INTEREST: [&str; 3] = ["Callback", "Directory", "ALPC Port"];
+
 /// Indexes of the types, as far as they are known.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Types {
@@ -241,9 +244,6 @@ impl Walker<'_> {
                     "torn acquisition",
                     entry.at,
                 ),
-                _ if is_callback && path.eq_ignore_ascii_case("\\Callback") => {
-                    self.found.callbacks.push(Named { body: entry.object, path: full });
-                }
                 _ => {}
             }
         }
@@ -260,6 +260,10 @@ impl Walker<'_> {
                 return None;
             }
         };
+        // Most of a namespace is of other types. Their names say nothing here, whether they can be read or not.
+        if self.found.types.name(&header, self.shape).is_some_and(|name| !OF_INTEREST.contains(&name)) {
+            return None;
+        }
         let info = match header.name_info(self.memory) {
             Some(Ok(info)) => info,
             Some(Err(missing)) => {

@@ -123,3 +123,17 @@ fn without_the_carve_list_and_namespace_show_the_same() {
     assert_eq!(found.objects.len(), world.objects.len());
     assert!(found.objects.iter().all(|object| !object.evidence.carve));
 }
+
+#[test]
+fn names_of_other_objects_may_be_paged_out() {
+    let mut world = World::booted(Era::TwentyFourH2);
+    let link = world.symbolic_link("DosDevices");
+    // A page of its own, in the paging file.
+    let page = world.take(true, 0xF00, *b"ObNm").start;
+    world.memory.put64(link.name_info + 0x10, page);
+    world.memory.set_entry(page, 0x0000_1234_0000_0080);
+    let found = look(&world, Form::Full);
+    assert_eq!(kinds(&found), [""; 0]);
+    assert_eq!(found.partial, [""; 0]);
+    assert_eq!(found.objects.len(), world.objects.len());
+}
