@@ -46,6 +46,10 @@ impl Machine {
         match *self {}
     }
 
+    pub fn dump(&mut self, _out: &mut impl std::io::Write) -> Result<(), MachineError> {
+        match *self {}
+    }
+
     pub fn notify(
         &mut self,
         _object: &str,

@@ -16,6 +16,8 @@ pub enum MachineError {
     Boot(String),
     /// The request was refused; the machine lives on.
     Refused(String),
+    /// What was asked for could not be written.
+    Write(std::io::Error),
     /// The machine is dead. [`Machine::finish`](crate::Machine::finish) tells how it ended.
     Ended,
 }
@@ -28,6 +30,7 @@ impl fmt::Display for MachineError {
             }
             Self::Config(what) | Self::Boot(what) | Self::Refused(what) => f.write_str(what),
             Self::Start(error) => write!(f, "cannot start a kernel process: {error}"),
+            Self::Write(error) => write!(f, "cannot write the dump: {error}"),
             Self::Ended => f.write_str("the machine has ended"),
         }
     }
@@ -36,7 +39,7 @@ impl fmt::Display for MachineError {
 impl std::error::Error for MachineError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Start(error) => Some(error),
+            Self::Start(error) | Self::Write(error) => Some(error),
             _ => None,
         }
     }

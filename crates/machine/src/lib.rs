@@ -6,6 +6,7 @@
 //! cannot.
 
 mod config;
+pub mod dump;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 mod elsewhere;
 mod error;

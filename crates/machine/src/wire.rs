@@ -30,10 +30,23 @@ pub(crate) enum Command {
     Step { text: String },
     /// Describe all callback objects.
     Snapshot,
+    /// List the accessible parts of guest memory.
+    Regions,
+    /// Send guest memory that was listed.
+    Read { address: u64, bytes: u32 },
     /// Tell the last state and exit.
     Finish,
     #[cfg(test)]
     Exercise(crate::native::exercise::Exercise),
+}
+
+/// A stretch of guest memory that can be read.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Accessible {
+    pub(crate) base: u64,
+    pub(crate) size: u64,
+    pub(crate) write: bool,
+    pub(crate) execute: bool,
 }
 
 /// Kernel process to parent.
@@ -51,6 +64,10 @@ pub(crate) enum Reply {
     Unloaded(record::UnloadOutcome),
     /// The objects.
     Snapshot(Snapshot),
+    /// Accessible guest memory by address, and the virtual time.
+    Regions { regions: Vec<Accessible>, now: u64 },
+    /// Guest memory.
+    Bytes(Vec<u8>),
     /// The last message.
     Finished { last: Option<Snapshot>, stubs_called: Vec<(String, u64)> },
     /// Not done, and why; the machine lives on.

@@ -85,6 +85,16 @@ impl Machine {
         self.inner.snapshot()
     }
 
+    /// Writes the machine as a Windows crash dump, as it is now: `ringbell inspect` and other readers of such dumps find in it
+    /// what is alive.
+    ///
+    /// # Errors
+    ///
+    /// [`MachineError::Ended`] where the machine died, [`MachineError::Write`] where `out` failed.
+    pub fn dump(&mut self, out: &mut impl std::io::Write) -> Result<(), MachineError> {
+        self.inner.dump(out)
+    }
+
     /// Asks a driver to leave: `DriverUnload`, departure audit, and the image is gone.
     ///
     /// # Errors

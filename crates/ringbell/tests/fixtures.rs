@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use record::{Ending, Report, Severity, UnloadOutcome};
-use ringbell::{Config, Play, Ring};
+use ringbell::{Play, Ring};
 
 fn bin() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../drivers/bin")
@@ -20,7 +20,7 @@ fn play(drivers: &[&str], rings: &[&str]) -> Report {
         })
         .collect();
     let actions = rings.iter().map(|ring| ringbell::Action::Ring(ring.parse::<Ring>().unwrap())).collect();
-    Play { config: Config::default(), drivers, actions, keep_loaded: false }.run().unwrap()
+    Play { drivers, actions, ..Play::default() }.run().unwrap()
 }
 
 /// Runs a driver that checks itself. It must say how many checks it made, and that none failed.

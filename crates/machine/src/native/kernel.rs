@@ -8,7 +8,7 @@ use record::{Module, Symbol, What};
 use super::channel::Channel;
 use super::shared::Shared;
 use super::world::World;
-use super::{confine, driver, exit, sys, trap, watch};
+use super::{confine, driver, exit, memory, sys, trap, watch};
 use crate::wire::{Command, Reply};
 use crate::{Config, plan};
 
@@ -69,7 +69,9 @@ fn kernel_module(world: &World) -> Module {
         let offset = (symbol.address as u64).checked_sub(plan::KERNEL_IMAGE.base)?;
         (offset < decoy.size).then(|| Symbol { rva: offset as u32, name: symbol.name.into() })
     });
-    let mut symbols: Vec<_> = exports.chain(own).collect();
+    let modules = (world.modules.get().addr() as u64).checked_sub(plan::KERNEL_IMAGE.base);
+    let modules = modules.map(|offset| Symbol { rva: offset as u32, name: "PsLoadedModuleList".into() });
+    let mut symbols: Vec<_> = exports.chain(own).chain(modules).collect();
     symbols.sort();
     Module { name: "nt".into(), base: plan::KERNEL_IMAGE.base, size: decoy.size, symbols }
 }
@@ -104,6 +106,11 @@ fn serve(world: &'static World, command: Command) -> Reply {
             let done = world.perform(move |world| world.play(&name));
             done.map_or_else(Reply::Refused, |()| Reply::Done)
         }
+        Command::Regions => {
+            Reply::Regions { regions: memory::accessible(), now: world.scheduler.now().cast_unsigned() }
+        }
+        Command::Read { address, bytes } => memory::copy(address, bytes as usize)
+            .map_or_else(|| Reply::Refused("this memory cannot be read".into()), Reply::Bytes),
         Command::Snapshot => Reply::Snapshot(world.perform(|world| world.snapshot())),
         Command::Finish => {
             let last = world.perform(|world| world.snapshot());

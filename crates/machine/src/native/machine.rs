@@ -44,7 +44,7 @@ pub struct Machine {
     process: Process,
     config: Config,
     started: Instant,
-    modules: Modules,
+    pub(super) modules: Modules,
     /// Symbols of every image that was sent over, by the driver's name.
     images: Vec<(String, Vec<Symbol>)>,
     drivers: Vec<DriverRecord>,
@@ -123,7 +123,7 @@ impl Machine {
     }
 
     /// A reply of the wrong kind: the process is not to be trusted any further.
-    fn confused(&mut self) -> MachineError {
+    pub(super) fn confused(&mut self) -> MachineError {
         self.process.tainted = Some("the kernel process sent the answer to another question".into());
         self.process.reap(false);
         MachineError::Ended

@@ -3,7 +3,8 @@
 use std::ptr::NonNull;
 
 use super::sys::{self, Access};
-use crate::plan::{PAGE, REGIONS};
+use crate::plan::{self, PAGE, REGIONS};
+use crate::wire::Accessible;
 
 /// Reserves every region of the plan.
 ///
@@ -39,7 +40,7 @@ pub(crate) unsafe fn set_access(address: u64, bytes: u64, access: Access) -> boo
 
 /// Makes `[address, address + bytes)` readable and writable.
 pub(crate) fn commit(address: u64, bytes: u64) -> Option<NonNull<u8>> {
-    debug_assert!(crate::plan::is_guest(address, bytes));
+    debug_assert!(plan::is_guest(address, bytes));
     // SAFETY: guest memory, and more access contradicts no reference.
     unsafe { set_access(address, bytes, Access::ReadWrite) }.then_some(())?;
     NonNull::new(std::ptr::with_exposed_provenance_mut(address as usize))
@@ -69,4 +70,33 @@ pub(crate) unsafe fn slice<'a>(address: u64, bytes: usize) -> &'a mut [u8] {
     let start = std::ptr::with_exposed_provenance_mut(address as usize);
     // SAFETY: the caller's promise; bytes have no invalid values.
     unsafe { std::slice::from_raw_parts_mut(start, bytes) }
+}
+
+/// Lists the guest memory that can be read now, by address: what the host's own map of this process says.
+pub(crate) fn accessible() -> Vec<Accessible> {
+    let map = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    map.lines().filter_map(accessible_line).filter(|part| plan::is_guest(part.base, part.size)).collect()
+}
+
+/// Reads a line such as `1080000000-1080010000 rw-p 00000000 00:00 0`.
+fn accessible_line(line: &str) -> Option<Accessible> {
+    let (range, rest) = line.split_once(' ')?;
+    let (first, end) = range.split_once('-')?;
+    let base = u64::from_str_radix(first, 16).ok()?;
+    let size = u64::from_str_radix(end, 16).ok()?.checked_sub(base)?;
+    let rights = rest.as_bytes();
+    let has = |at: usize, letter: u8| rights.get(at) == Some(&letter);
+    has(0, b'r').then_some(Accessible { base, size, write: has(1, b'w'), execute: has(2, b'x') })
+}
+
+/// Copies guest memory. `None` where a part of it cannot be read.
+pub(crate) fn copy(address: u64, bytes: usize) -> Option<Vec<u8>> {
+    let end = address.checked_add(bytes as u64)?;
+    let inside = |part: &Accessible| part.base <= address && end <= part.base + part.size;
+    accessible().iter().any(inside).then(|| {
+        let start: *const u8 = std::ptr::with_exposed_provenance(address as usize);
+        // SAFETY: the host says that the pages can be read, and nothing else runs on the one thread meanwhile; bytes have
+        // no invalid values.
+        unsafe { std::slice::from_raw_parts(start, bytes) }.to_vec()
+    })
 }

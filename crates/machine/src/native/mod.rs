@@ -24,6 +24,7 @@ mod kernel_image;
 mod last_words;
 mod machine;
 mod memory;
+mod memory_dump;
 mod module_list;
 mod place;
 mod pool;

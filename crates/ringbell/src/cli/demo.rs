@@ -1,7 +1,7 @@
 //! `ringbell demo`: the bundled pair of drivers. One creates a callback object and listens, the other rings it.
 
 use clap::Args;
-use ringbell::{Config, Play, bundled};
+use ringbell::{Play, bundled};
 
 use super::Failure;
 use super::options::Format;
@@ -20,6 +20,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         .iter()
         .map(|driver| (driver.name.to_owned(), driver.image.to_vec()))
         .collect();
-    let play = Play { config: Config::default(), drivers, actions: Vec::new(), keep_loaded: false };
+    let play = Play { drivers, ..Play::default() };
     super::run::play(play, arguments.format)
 }

@@ -10,7 +10,7 @@ use ringbell::{Config, MachineError, Play};
 use super::actions::Actions;
 use super::failure::printable;
 use super::options::{self, Format};
-use super::output::{Answer, Verdict};
+use super::output::{Answer, Verdict, say};
 use super::{Failure, file};
 
 /// Arguments of `ringbell run`.
@@ -33,6 +33,9 @@ pub(super) struct Arguments {
     /// Leave the drivers loaded at the end; there is no departure audit then
     #[arg(long)]
     keep_loaded: bool,
+    /// Write the machine as a Windows crash dump, after the last ring and before the drivers leave; `ringbell inspect` reads it
+    #[arg(long, value_name = "FILE")]
+    dump: Option<PathBuf>,
     /// How the report is written
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -48,7 +51,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         trace_exports: arguments.trace,
         ..Config::default()
     };
-    play(Play { config, drivers, actions, keep_loaded: arguments.keep_loaded }, arguments.format)
+    let dump = arguments.dump.clone();
+    let answer =
+        play(Play { config, drivers, actions, dump, keep_loaded: arguments.keep_loaded }, arguments.format)?;
+    if let Some(path) = arguments.dump.as_ref().filter(|path| !path.exists()) {
+        say(&format!("`{}` was not written, because the machine died before", file::shown(path)));
+    }
+    Ok(answer)
 }
 
 /// Reads a driver and refuses what is none, or needs more than the kernel, before any machine is started.
