@@ -3,7 +3,7 @@
 //! No file is mapped: a mapped file that shrinks under the reader kills the process. Reads carry their own position, so
 //! that threads share one handle.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
 
@@ -26,6 +26,8 @@ enum Backing {
 impl Source {
     /// Opens a file.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        // Asked before opening: opening a pipe waits until somebody writes to it.
+        refuse_streams(&path.metadata()?)?;
         let file = File::open(path)?;
         let length = length(&file)?;
         #[cfg(not(any(unix, windows)))]
@@ -69,13 +71,25 @@ impl Source {
     }
 }
 
+/// Refuses what cannot be read by position: folders, pipes, character devices.
+fn refuse_streams(metadata: &Metadata) -> io::Result<()> {
+    #[cfg(unix)]
+    let is_device = std::os::unix::fs::FileTypeExt::is_block_device(&metadata.file_type());
+    #[cfg(not(unix))]
+    let is_device = false;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if metadata.is_file() || is_device {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "neither a file nor a block device"))
+}
+
 /// Returns how many bytes can be read: for a block device, where its metadata says zero, the position of its end.
 fn length(file: &File) -> io::Result<u64> {
     use io::Seek as _;
     let metadata = file.metadata()?;
-    if metadata.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
     if metadata.is_file() {
         return Ok(metadata.len());
     }

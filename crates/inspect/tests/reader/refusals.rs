@@ -77,4 +77,8 @@ fn a_missing_file_is_the_hosts_answer() {
     assert!(matches!(&error, OpenError::Io(_)));
     assert!(error.to_string().starts_with("cannot read the image: "));
     assert!(matches!(MemoryImage::open(&std::env::temp_dir()), Err(OpenError::Io(_))));
+    if cfg!(unix) {
+        let error = MemoryImage::open("/dev/zero".as_ref()).unwrap_err();
+        assert_eq!(error.to_string(), "cannot read the image: neither a file nor a block device");
+    }
 }
