@@ -25,7 +25,7 @@ mod ring;
 
 pub use ::machine::{Config, MachineError};
 pub use machine::{Driver, Machine};
-pub use play::{Action, Play};
+pub use play::{Action, Play, Stopped};
 pub use record::{Ending, Event, Finding, Report, Severity, What};
 pub use ring::{BadRing, Ring, object_path};
 pub use view::story::{story, verdict};

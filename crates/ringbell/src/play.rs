@@ -1,13 +1,14 @@
 //! A run from beginning to end: drivers loaded in order, actions played, drivers unloaded in reverse.
 
+use std::fmt;
 use std::fs::File;
-use std::io::BufWriter;
-use std::path::PathBuf;
+use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
 
 use nt::catalog;
 use record::Report;
 
-use crate::{Machine, Ring};
+use crate::{Driver, Machine, Ring};
 use ::machine::{Config, MachineError};
 
 /// Something to do between loading and unloading.
@@ -41,57 +42,86 @@ impl Play {
     ///
     /// # Errors
     ///
-    /// Fails where the machine cannot be had, where an image is refused, and where an action names an object that does not
-    /// exist. Nothing is lost: the error names the step.
-    pub fn run(self) -> Result<Report, MachineError> {
-        let mut file = self.dump.as_ref().map(File::create).transpose().map_err(MachineError::Write)?;
-        let report = self.play(file.as_mut());
-        let written = file.is_some_and(|file| file.metadata().is_ok_and(|facts| facts.len() > 0));
-        if let Some(path) = self.dump.filter(|_| !written) {
-            std::fs::remove_file(path).map_err(MachineError::Write)?;
+    /// Fails where the machine cannot be had, where an image is refused, where an action names an object that does not
+    /// exist, and where the dump cannot be written. What happened until then is in the error's report; the drivers that
+    /// were loaded have been asked to leave all the same.
+    pub fn run(self) -> Result<Report, Stopped> {
+        let named = |error: io::Error| {
+            let path = self.dump.as_deref().unwrap_or(Path::new("")).display();
+            MachineError::Write(io::Error::new(error.kind(), format!("`{path}`: {error}")))
+        };
+        let mut dump = self.dump.as_ref().map(File::create).transpose().map_err(named)?;
+        let played = Machine::boot(self.config.clone()).map(|mut machine| {
+            let done = self.play(&mut machine, dump.as_mut());
+            (done, machine.finish())
+        });
+        if let Some(path) = &self.dump
+            && dump.is_none_or(|file| file.metadata().map_or(0, |facts| facts.len()) == 0)
+        {
+            std::fs::remove_file(path).map_err(named)?;
         }
-        report
+        match played? {
+            (Ok(()) | Err(MachineError::Ended), report) => Ok(report),
+            (Err(error), report) => Err(Stopped { error, report: Some(Box::new(report)) }),
+        }
     }
 
-    fn play(&self, dump: Option<&mut File>) -> Result<Report, MachineError> {
-        let mut machine = Machine::boot(self.config.clone())?;
+    fn play(&self, machine: &mut Machine, dump: Option<&mut File>) -> Result<(), MachineError> {
         let mut loaded = Vec::new();
+        let done = self.load_and_act(machine, &mut loaded, dump);
+        if !self.keep_loaded {
+            for driver in loaded.iter().rev() {
+                machine.unload(driver)?;
+            }
+        }
+        done
+    }
+
+    fn load_and_act(
+        &self,
+        machine: &mut Machine,
+        loaded: &mut Vec<Driver>,
+        dump: Option<&mut File>,
+    ) -> Result<(), MachineError> {
         for (name, image) in &self.drivers {
-            let Some(driver) = alive(machine.load(name, image))? else { return Ok(machine.finish()) };
+            let driver = machine.load(name, image)?;
             if driver.status.is_success() {
                 loaded.push(driver);
             }
         }
         for action in &self.actions {
-            let done = match action {
-                Action::Ring(ring) => machine.ring(ring),
-                Action::Event(event) => machine.event(event),
-            };
-            if alive(done)?.is_none() {
-                return Ok(machine.finish());
+            match action {
+                Action::Ring(ring) => machine.ring(ring)?,
+                Action::Event(event) => machine.event(event)?,
             }
         }
-        if let Some(file) = dump
-            && alive(machine.dump(&mut BufWriter::new(file)))?.is_none()
-        {
-            return Ok(machine.finish());
-        }
-        if !self.keep_loaded {
-            for driver in loaded.iter().rev() {
-                if alive(machine.unload(driver))?.is_none() {
-                    break;
-                }
-            }
-        }
-        Ok(machine.finish())
+        dump.map_or(Ok(()), |file| machine.dump(&mut BufWriter::new(file)))
     }
 }
 
-/// Tells a machine that died, which is a result, from one that refused, which is an error.
-fn alive<T>(result: Result<T, MachineError>) -> Result<Option<T>, MachineError> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(MachineError::Ended) => Ok(None),
-        Err(error) => Err(error),
+/// A run that was stopped by something that is not the drivers' doing.
+#[derive(Debug)]
+pub struct Stopped {
+    /// What stopped it.
+    pub error: MachineError,
+    /// What happened until then, where there was a machine.
+    pub report: Option<Box<Report>>,
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Stopped {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+impl From<MachineError> for Stopped {
+    fn from(error: MachineError) -> Self {
+        Self { error, report: None }
     }
 }

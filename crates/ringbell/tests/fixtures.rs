@@ -203,3 +203,15 @@ fn rb001_rb002_rb003_rb004_rb019_catch_the_culprit_and_spare_the_near_miss() {
         assert!(report.findings.is_empty(), "{}", ringbell::story(&report));
     }
 }
+
+#[test]
+fn a_refused_action_loses_nothing_of_what_happened_before() {
+    let image = std::fs::read(bin().join("listener.sys")).unwrap();
+    let drivers = vec![("listener.sys".to_owned(), image)];
+    let actions = vec![ringbell::Action::Ring("Nobody".parse().unwrap())];
+    let stopped = Play { drivers, actions, ..Play::default() }.run().unwrap_err();
+    assert!(stopped.to_string().contains(r"\Callback\Nobody"), "{stopped}");
+    let report = stopped.report.unwrap();
+    assert_eq!(report.drivers[0].unload, UnloadOutcome::Unloaded);
+    assert!(report.findings.is_empty());
+}

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use record::{Ending, Report, Severity, UnloadOutcome};
-use ringbell::{Config, MachineError, Play};
+use nt::NTSTATUS;
+use record::{DriverRecord, Ending, Report, Severity, UnloadOutcome};
+use ringbell::{Config, MachineError, Play, Stopped};
 
 use super::actions::Actions;
 use super::failure::printable;
@@ -72,15 +73,37 @@ fn driver(path: &Path) -> Result<(String, Vec<u8>), Failure> {
     Ok((name, bytes))
 }
 
-/// Plays and reports.
+/// Plays and reports. What stopped a run is said on stderr, and what happened until then is the answer all the same.
 pub(super) fn play(play: Play, format: Format) -> Result<Answer, Failure> {
-    let report = play.run().map_err(|error| refused(&error))?;
+    let (report, stopped) = match play.run() {
+        Ok(report) => (report, None),
+        Err(Stopped { error, report: Some(report) }) => (*report, Some(refused(&error))),
+        Err(Stopped { error, report: None }) => return Err(refused(&error)),
+    };
     let text = match format {
         Format::Text => ringbell::story(&report),
         Format::Json => view::json::report(&report)
             .map_err(|error| Failure::new(format!("cannot write the report: {error}")))?,
     };
-    Ok(Answer { text, verdict: verdict(&report) })
+    for driver in report.drivers.iter().filter(|driver| driver.unload == UnloadOutcome::EntryFailed) {
+        entry_failed(driver).print();
+    }
+    let verdict = match stopped {
+        Some(failure) => {
+            failure.print();
+            Verdict::Refused
+        }
+        None => verdict(&report),
+    };
+    Ok(Answer { text, verdict })
+}
+
+/// Says that a driver did not start.
+fn entry_failed(driver: &DriverRecord) -> Failure {
+    let status = NTSTATUS(driver.entry_status.unwrap_or_default());
+    let failure = Failure::new(format!("`{}`: `DriverEntry` returned {status}", printable(&driver.name)));
+    let what = status.name().map_or_else(|| format!("{:#010x}", status.0), str::to_owned);
+    failure.hint(format!("`ringbell explain {what}` says what it means; `--trace` shows the calls before it"))
 }
 
 /// Says a machine's error in the command's grammar.
