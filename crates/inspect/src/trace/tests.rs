@@ -243,3 +243,43 @@ fn logs_are_compared_by_name() {
     assert!(!comparison.agrees());
     assert!(compare(&[one.clone(), one]).agrees());
 }
+
+#[test]
+fn damaged_logs_are_read_as_far_as_they_go() {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut random = |bound: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % bound.max(1) as u64) as usize
+    };
+    let boot = boot_trace().as_bytes();
+    for _ in 0..400 {
+        let mut bytes = boot.to_vec();
+        for _ in 0..=random(20) {
+            match random(4) {
+                0 => {
+                    let at = random(bytes.len());
+                    bytes[at] = random(256) as u8;
+                }
+                1 => {
+                    let at = random(bytes.len());
+                    bytes.insert(at, b"\n\"\\`:+[(kd>"[random(11)]);
+                }
+                2 => bytes.truncate(bytes.len() - random(200)),
+                _ => {
+                    let from = random(bytes.len());
+                    let piece = bytes[from..(from + random(80)).min(bytes.len())].to_vec();
+                    let at = random(bytes.len());
+                    bytes.splice(at..at, piece);
+                }
+            }
+        }
+        let text = decode(&bytes);
+        let log = read("damaged", &text);
+        let lines = text.lines().count();
+        assert!(log.attempts.len() + log.listed.len() + log.skipped_lines() as usize <= lines);
+        assert!(log.attempts.len() > 5, "what is whole is still read");
+        assert!(log.attempts.iter().all(|it| it.same_slot_as.is_none_or(|earlier| earlier < it.number)));
+    }
+}

@@ -1,0 +1,66 @@
+//! The walkers over kernel memory: a machine made by hand whose pools, directories and lists the fuzzer rewrites.
+//!
+//! Each ten bytes of input are one patch: where, what kind of value, the value. Half of the kinds are pointers into the same
+//! memory, because random ones lead nowhere.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use record::Inspection;
+use ringbell_inspect::{FindOptions, Kernel, MemoryImage, Options, diff, inspect};
+use synth::{Dump, Era, World, plan};
+
+struct Base {
+    dump: Vec<u8>,
+    /// Places of the file that hold pool memory and kernel variables, 8 bytes each, with their virtual addresses.
+    words: Vec<(usize, u64)>,
+    clean: Inspection,
+}
+
+static BASE: LazyLock<Base> = LazyLock::new(|| {
+    let world = World::booted(Era::TwentyFourH2);
+    let dump = world.dump(Dump::Full);
+    let mut words = Vec::new();
+    let variables = world.at(plan::rva::MODULES & !0xFFF);
+    for (start, pages) in [(plan::NONPAGED, 8), (plan::PAGED, 4), (variables, 3)] {
+        for at in (start..start + pages * 0x1000).step_by(8) {
+            if let Some(physical) = world.memory.translate(at) {
+                // One run from page 1 on, behind a header of 0x2000 bytes.
+                words.push((0x2000 + physical as usize - 0x1000, at));
+            }
+        }
+    }
+    let clean = look(dump.clone());
+    assert!(clean.weighty() == 0 && !clean.objects.is_empty());
+    Base { dump, words, clean }
+});
+
+fn look(bytes: Vec<u8>) -> Inspection {
+    let image = MemoryImage::from_bytes(bytes).expect("the header is not touched");
+    let kernel = Kernel::find(&image, FindOptions::default());
+    inspect("fuzz", &image, &kernel, &Options::default())
+}
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let base = &*BASE;
+    let mut bytes = base.dump.clone();
+    for patch in data.chunks_exact(10).take(64) {
+        let pick = |at: usize| usize::from(u16::from_le_bytes([patch[at], patch[at + 1]])) % base.words.len();
+        let value = u64::from_le_bytes(patch[2..10].try_into().expect("eight bytes"));
+        let (at, own) = base.words[pick(0)];
+        let value = match value % 8 {
+            0 | 1 => base.words[pick(4)].1,
+            2 => base.words[pick(4)].1 & !0xF,
+            3 => own,
+            _ => value >> 3,
+        };
+        bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+    let found = look(bytes);
+    for object in &found.objects {
+        assert!(object.evidence.count() > 0);
+    }
+    let difference = diff(&base.clean, &found);
+    let (before, after) = difference.objects;
+    assert!(difference.unchanged <= before.min(after));
+});
