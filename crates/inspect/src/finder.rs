@@ -60,8 +60,11 @@ impl<'i> Finder<'i> {
         match debugger_data.map(|data| data.mm_unloaded_drivers).filter(|&at| at != 0) {
             Some(at) => kernel.take_unloaded(at),
             None => {
-                let why = "the image has no debugger data block in plain".to_owned();
-                kernel.notes.push(KernelNote::NoUnloaded { why });
+                let why = match debugger_data {
+                    Some(_) => "the debugger data block does not say where they are noted",
+                    None => "the image has no debugger data block in plain",
+                };
+                kernel.notes.push(KernelNote::NoUnloaded { why: why.to_owned() });
             }
         }
         kernel
