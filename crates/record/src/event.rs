@@ -380,4 +380,21 @@ pub enum What {
         /// Further lines.
         details: Vec<String>,
     },
+    /// `ExRegisterCallback` was entered.
+    RegisterAttempt {
+        /// Object body, as passed.
+        object: u64,
+        /// Routine.
+        routine: u64,
+    },
+    /// `ExUnregisterCallback` was entered.
+    UnregisterAttempt {
+        /// Registration, as passed.
+        registration: u64,
+    },
+    /// A wait would block at an IRQL where no other thread can run.
+    WaitRaised {
+        /// IRQL of the processor.
+        irql: u8,
+    },
 }

@@ -114,7 +114,7 @@ impl Machine {
     pub fn finish(self) -> Report {
         let build = self.inner.build();
         let outcome = self.inner.finish();
-        let findings = rules::judge(&outcome.events, &outcome.modules);
+        let findings = rules::judge(&outcome.events, &outcome.modules, &outcome.ending);
         let mut drivers = outcome.drivers;
         if outcome.ending == Ending::Finished {
             let kept = drivers.iter_mut().filter(|driver| driver.unload == UnloadOutcome::NotReached);

@@ -1,6 +1,6 @@
 //! What must not happen around callback objects, and how Ringbell knows that it did.
 //!
-//! A rule is a pure function over a run's records: it sees the event stream and the module list, nothing else, so it
+//! A rule is a pure function over a run's records: it sees the event stream, the module list and the ending, nothing else, so it
 //! judges a stream recorded yesterday as well as one that just ended, and it runs in the trusted parent, never beside
 //! driver code. Each rule has a file, a row in [`RULES`], a driver that must be caught and a near miss that must not.
 //!
@@ -8,16 +8,26 @@
 //! reference; where a consequence is inferred from the mechanism, the text says "would".
 #![forbid(unsafe_code)]
 
+mod bad_registration;
+mod called_after_unload;
+mod dispatch_deadlock;
+mod hang;
+mod irql_contract;
+mod irql_left;
 mod name_vanished;
 mod permanent_left;
 mod reference_leaked;
 mod refused_ignored;
 mod registration_left;
+mod routine_outside;
 mod run;
+mod self_unregister;
+mod system_object_rung;
 #[cfg(test)]
 mod testing;
+mod wait_at_dispatch;
 
-use record::{Event, Finding, Modules, RuleId, Severity};
+use record::{Ending, Event, Finding, Modules, RuleId, Severity};
 
 pub use run::Run;
 
@@ -47,7 +57,17 @@ pub const RULES: &[Rule] = &[
     reference_leaked::RULE,
     permanent_left::RULE,
     name_vanished::RULE,
+    self_unregister::RULE,
+    dispatch_deadlock::RULE,
+    irql_contract::RULE,
+    irql_left::RULE,
+    routine_outside::RULE,
+    system_object_rung::RULE,
+    bad_registration::RULE,
+    hang::RULE,
     refused_ignored::RULE,
+    called_after_unload::RULE,
+    wait_at_dispatch::RULE,
 ];
 
 /// Returns the rule called `name`: its number (`RB004`) or its slug.
@@ -57,8 +77,8 @@ pub fn find(name: &str) -> Option<&'static Rule> {
 }
 
 /// Judges a run by every rule. Findings come in stream order of their first evidence, then by rule number.
-pub fn judge(events: &[Event], modules: &Modules) -> Vec<Finding> {
-    let run = Run::new(events, modules);
+pub fn judge(events: &[Event], modules: &Modules, ending: &Ending) -> Vec<Finding> {
+    let run = Run::new(events, modules, ending);
     let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| (rule.check)(rule, &run)).collect();
     findings.sort_by_key(|finding| (finding.evidence.first().copied(), finding.rule));
     findings

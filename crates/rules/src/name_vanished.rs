@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn rb004_a_temporary_name_is_found() {
         let events = stream([(IN_A, attempt(0x40)), (IN_A, result(CreateOutcome::Created))]);
-        let findings = judge(&events, &modules());
+        let findings = judge(&events, &modules(), &FINISHED);
         assert_eq!(findings.len(), 1);
         assert_eq!(findings[0].rule.0, 4);
         assert_eq!(findings[0].evidence, [0, 1]);
@@ -76,14 +76,14 @@ mod tests {
             [(0x50, CreateOutcome::Created), (0x40, CreateOutcome::Opened), (0x40, CreateOutcome::Failed)]
         {
             let events = stream([(IN_A, attempt(attributes)), (IN_A, result(outcome))]);
-            assert!(judge(&events, &modules()).is_empty(), "{attributes:#x} {outcome:?}");
+            assert!(judge(&events, &modules(), &FINISHED).is_empty(), "{attributes:#x} {outcome:?}");
         }
     }
 
     #[test]
     fn rb004_the_kernels_own_objects_are_no_finding() {
         let events = stream([(0, attempt(0x240)), (0, result(CreateOutcome::Created))]);
-        assert!(judge(&events, &modules()).is_empty());
+        assert!(judge(&events, &modules(), &FINISHED).is_empty());
     }
 
     #[test]
@@ -94,6 +94,6 @@ mod tests {
             (IN_A, attempt(0x50)),
             (IN_A, result(CreateOutcome::Created)),
         ]);
-        assert!(judge(&events, &modules()).is_empty());
+        assert!(judge(&events, &modules(), &FINISHED).is_empty());
     }
 }

@@ -84,26 +84,33 @@ mod tests {
 
     #[test]
     fn rb003_a_permanent_object_left_by_its_creator_is_found() {
-        let findings = judge(&created(vec![(0, departure("a.sys", vec![object(true)]))]), &modules());
+        let findings =
+            judge(&created(vec![(0, departure("a.sys", vec![object(true)]))]), &modules(), &FINISHED);
         assert_eq!(findings.len(), 1);
         assert_eq!((findings[0].rule.0, findings[0].severity), (3, Severity::Warning));
     }
 
     #[test]
     fn rb003_a_temporary_one_is_not() {
-        assert!(judge(&created(vec![(0, departure("a.sys", vec![object(false)]))]), &modules()).is_empty());
+        assert!(
+            judge(&created(vec![(0, departure("a.sys", vec![object(false)]))]), &modules(), &FINISHED)
+                .is_empty()
+        );
     }
 
     #[test]
     fn rb003_the_opener_is_not_to_blame() {
-        assert!(judge(&created(vec![(0, departure("b.sys", vec![object(true)]))]), &modules()).is_empty());
+        assert!(
+            judge(&created(vec![(0, departure("b.sys", vec![object(true)]))]), &modules(), &FINISHED)
+                .is_empty()
+        );
     }
 
     #[test]
     fn rb003_is_a_note_while_another_loaded_driver_uses_the_object() {
         let events =
             created(vec![(IN_B, result(CreateOutcome::Opened)), (0, departure("a.sys", vec![object(true)]))]);
-        let findings = judge(&events, &modules());
+        let findings = judge(&events, &modules(), &FINISHED);
         assert_eq!(findings.len(), 1);
         assert_eq!((findings[0].rule.0, findings[0].severity), (3, Severity::Note));
         assert!(findings[0].message.contains("b.sys"));

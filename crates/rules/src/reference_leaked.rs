@@ -85,7 +85,7 @@ mod tests {
             (IN_A, result(CreateOutcome::Opened)),
             (0, departure("a.sys", vec![object(false)])),
         ]);
-        let findings = judge(&events, &modules());
+        let findings = judge(&events, &modules(), &FINISHED);
         assert_eq!(findings.len(), 1);
         assert_eq!(findings[0].rule.to_string(), "RB002");
         assert!(
@@ -102,7 +102,7 @@ mod tests {
             (IN_A, What::Dereferenced { object: OBJECT, count: 1 }),
             (0, departure("a.sys", vec![object(false)])),
         ]);
-        assert!(judge(&events, &modules()).is_empty());
+        assert!(judge(&events, &modules(), &FINISHED).is_empty());
     }
 
     #[test]
@@ -112,7 +112,7 @@ mod tests {
             (IN_B, result(CreateOutcome::Opened)),
             (0, departure("a.sys", vec![object(false)])),
         ]);
-        assert!(judge(&events, &modules()).is_empty());
+        assert!(judge(&events, &modules(), &FINISHED).is_empty());
     }
 
     #[test]
@@ -123,6 +123,6 @@ mod tests {
             (0, What::ObjectDeleted { object: OBJECT, name: None }),
             (0, departure("a.sys", vec![])),
         ]);
-        assert!(judge(&events, &modules()).is_empty());
+        assert!(judge(&events, &modules(), &FINISHED).is_empty());
     }
 }

@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn rb019_success_after_a_refused_registration_is_found() {
-        let findings = judge(&entry(0, vec![refused()]), &modules());
+        let findings = judge(&entry(0, vec![refused()]), &modules(), &FINISHED);
         assert_eq!(findings.len(), 1);
         assert_eq!(findings[0].rule.0, 19);
         assert!(findings[0].message.contains("admits one routine"), "{findings:?}");
@@ -92,8 +92,8 @@ mod tests {
 
     #[test]
     fn rb019_a_failure_status_or_a_second_try_is_not() {
-        assert!(judge(&entry(0xC000_009A, vec![refused()]), &modules()).is_empty());
-        assert!(judge(&entry(0, vec![refused(), registered()]), &modules()).is_empty());
-        assert!(judge(&entry(0, vec![registered()]), &modules()).is_empty());
+        assert!(judge(&entry(0xC000_009A, vec![refused()]), &modules(), &FINISHED).is_empty());
+        assert!(judge(&entry(0, vec![refused(), registered()]), &modules(), &FINISHED).is_empty());
+        assert!(judge(&entry(0, vec![registered()]), &modules(), &FINISHED).is_empty());
     }
 }

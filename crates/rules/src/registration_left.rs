@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn rb001_a_registration_that_outlives_its_driver_is_found() {
         let events = stream([(IN_A, registered()), (0, departure("a.sys", vec![]))]);
-        let findings = judge(&events, &modules());
+        let findings = judge(&events, &modules(), &FINISHED);
         assert_eq!(findings.len(), 1);
         assert_eq!(findings[0].rule.to_string(), "RB001");
         assert_eq!(findings[0].evidence, [0, 1]);
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn rb001_an_unregistered_one_is_not() {
         let events = stream([(IN_A, registered()), (IN_A, unregistered()), (0, departure("a.sys", vec![]))]);
-        assert!(judge(&events, &modules()).is_empty());
+        assert!(judge(&events, &modules(), &FINISHED).is_empty());
     }
 
     #[test]
@@ -87,7 +87,7 @@ mod tests {
             (IN_A, registered()),
             (0, departure("a.sys", vec![])),
         ]);
-        let findings = judge(&events, &modules());
+        let findings = judge(&events, &modules(), &FINISHED);
         assert_eq!(findings.len(), 1);
         assert_eq!(findings[0].evidence, [2, 3]);
     }
@@ -95,6 +95,6 @@ mod tests {
     #[test]
     fn rb001_the_routine_of_another_driver_is_that_drivers_business() {
         let events = stream([(IN_B, registered()), (0, departure("b.sys", vec![]))]);
-        assert!(judge(&events, &modules()).is_empty());
+        assert!(judge(&events, &modules(), &FINISHED).is_empty());
     }
 }

@@ -1,6 +1,8 @@
 //! A run as the rules see it: the stream with the questions that several rules ask of it.
 
-use record::{CreateOutcome, Event, KERNEL, Modules, Snapshot, What};
+use std::collections::BTreeMap;
+
+use record::{CreateOutcome, Ending, EntryPoint, Event, KERNEL, Modules, Snapshot, What};
 
 /// The records of one run.
 #[derive(Clone, Copy, Debug)]
@@ -9,6 +11,8 @@ pub struct Run<'a> {
     pub events: &'a [Event],
     /// Every module of the run.
     pub modules: &'a Modules,
+    /// How it ended.
+    pub ending: &'a Ending,
 }
 
 /// A driver's departure: its audit in the stream.
@@ -24,8 +28,51 @@ pub(crate) struct Departure<'a> {
 
 impl<'a> Run<'a> {
     /// Wraps the records of a run.
-    pub fn new(events: &'a [Event], modules: &'a Modules) -> Self {
-        Self { events, modules }
+    pub fn new(events: &'a [Event], modules: &'a Modules, ending: &'a Ending) -> Self {
+        Self { events, modules, ending }
+    }
+
+    /// Visits every event with what is open around it: the calls of routines and the notifies of its thread that have
+    /// begun and not ended, outermost first. The event that ends one is visited with that one innermost.
+    pub(crate) fn walk(&self, mut visit: impl FnMut(usize, &'a Event, &[&'a Event])) {
+        let mut threads: BTreeMap<u32, Vec<&'a Event>> = BTreeMap::new();
+        for (index, event) in self.events.iter().enumerate() {
+            let open = threads.entry(event.thread).or_default();
+            match &event.what {
+                // A thread that ended inside of a call left it open, and its number may be used again.
+                What::EntryCalled { entry: EntryPoint::Thread, .. } => open.clear(),
+                what => {
+                    if let Some(begin) = open.iter().rposition(|begin| ends(&begin.what, what)) {
+                        open.truncate(begin + 1);
+                        visit(index, event, open);
+                        open.pop();
+                        continue;
+                    }
+                }
+            }
+            visit(index, event, open);
+            if matches!(
+                event.what,
+                What::EntryCalled { .. } | What::NotifyBegin { .. } | What::DeliveryBegin { .. }
+            ) {
+                open.push(event);
+            }
+        }
+    }
+
+    /// Returns whether the image at `base` has been unloaded before event `index`.
+    pub(crate) fn unloaded_before(&self, base: u64, index: usize) -> bool {
+        self.events[..index]
+            .iter()
+            .any(|event| matches!(event.what, What::ImageUnloaded { base: gone, .. } if gone == base))
+    }
+
+    /// Returns who registered `registration` last before event `index`.
+    pub(crate) fn registered(&self, registration: u64, index: usize) -> Option<&'a Event> {
+        self.events[..index]
+            .iter()
+            .rev()
+            .find(|event| matches!(event.what, What::Registered { registration: r, .. } if r == registration))
     }
 
     /// Returns the departures in order.
@@ -73,5 +120,17 @@ impl<'a> Run<'a> {
             Some(None) => format!("the unnamed callback object {address:#x}"),
             None => format!("the callback object {address:#x}"),
         }
+    }
+}
+
+/// Whether `end` ends what `begin` began.
+fn ends(begin: &What, end: &What) -> bool {
+    match (begin, end) {
+        (What::EntryCalled { routine, .. }, What::EntryReturned { routine: over, .. }) => routine == over,
+        (What::NotifyBegin { object, .. }, What::NotifyEnd { object: over, .. }) => object == over,
+        (What::DeliveryBegin { registration, .. }, What::DeliveryEnd { registration: over, .. }) => {
+            registration == over
+        }
+        _ => false,
     }
 }

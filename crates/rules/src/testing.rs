@@ -1,6 +1,8 @@
 //! Hand-made streams for the rules' tests.
 
-use record::{CreateOutcome, Event, Module, Modules, ObjectSnapshot, Snapshot, Symbol, What};
+use record::{
+    CreateOutcome, Ending, Event, HangRecord, Mode, Module, Modules, ObjectSnapshot, Snapshot, Symbol, What,
+};
 
 /// `a.sys` at 0x1_0000 and `b.sys` at 0x2_0000, 64 KiB each, and the kernel.
 pub(crate) fn modules() -> Modules {
@@ -82,4 +84,32 @@ pub(crate) fn object(permanent: bool) -> ObjectSnapshot {
 /// The departure of `driver` with `objects` alive.
 pub(crate) fn departure(driver: &str, objects: Vec<ObjectSnapshot>) -> What {
     What::Audit { driver: Some(driver.into()), snapshot: Snapshot { objects, namespace: vec![] } }
+}
+
+/// The ending of a run that was played to its end.
+pub(crate) const FINISHED: Ending = Ending::Finished;
+
+/// A registration of `ROUTINE_A`.
+pub(crate) const REGISTRATION: u64 = 0x600;
+
+pub(crate) fn registered(routine: u64) -> What {
+    What::Registered { object: OBJECT, registration: REGISTRATION, routine, context: 0 }
+}
+
+pub(crate) fn notify(object: u64, mode: Mode) -> What {
+    What::NotifyBegin { object, argument1: 0, argument2: 0, mode }
+}
+
+pub(crate) fn delivery() -> What {
+    What::DeliveryBegin { object: OBJECT, registration: REGISTRATION, routine: ROUTINE_A, context: 0 }
+}
+
+pub(crate) fn delivered(irql: u8) -> What {
+    What::DeliveryEnd { registration: REGISTRATION, routine: ROUTINE_A, irql }
+}
+
+/// A deadlock found while `a.sys` was called.
+pub(crate) fn deadlock() -> Ending {
+    let details = vec!["thread 4 waits without a limit".into()];
+    Ending::Hang(HangRecord { limit_ms: 0, at: Some(IN_A), deadlock: true, details })
 }

@@ -216,7 +216,8 @@ impl Teller<'_> {
             // The ending tells a bugcheck, the result an attempt, the delivery a kernel listener.
             What::Bugcheck(_) => {}
             What::KernelListener { .. } => {}
-            What::CreateAttempt { .. } => {}
+            What::CreateAttempt { .. } | What::RegisterAttempt { .. } | What::UnregisterAttempt { .. } => {}
+            What::WaitRaised { irql } => self.line(&format!("waits at {}", Irql(*irql))),
             What::CreateResult { name, outcome, object, status } => {
                 let name = name.as_deref().unwrap_or("(unnamed)");
                 let text = match outcome {

@@ -157,6 +157,9 @@ impl<P: Platform> Executive<P> {
         if irql < Irql::DISPATCH {
             return;
         }
+        if self.platform().listening() {
+            self.platform().emit(record::What::WaitRaised { irql: irql.0 });
+        }
         let thread = self.KeGetCurrentThread() as u64;
         if self.ke_in_dpc() {
             self.ke_bugcheck(

@@ -6,6 +6,7 @@ use core::ffi::c_void;
 
 use executive::Routine;
 use nt::{CALLBACK_OBJECT, CALLBACK_REGISTRATION, NTSTATUS, OBJECT_ATTRIBUTES};
+use record::What;
 
 use crate::export::Address;
 use crate::guest::Guest;
@@ -31,13 +32,18 @@ pub(crate) fn ExRegisterCallback(
     routine: Address,
     context: Address,
 ) -> Address {
+    k.host().emit(What::RegisterAttempt { object: object.address(), routine: routine.0 });
     // SAFETY: the object is checked guest memory; that it is a callback object the driver holds is its contract.
     unsafe { k.executive().ExRegisterCallback(object.ptr(), Routine(routine.0 as usize), context.ptr()) }
         .into()
 }
 
 /// Unregisters a routine, waiting until it does not run any more.
-pub(crate) fn ExUnregisterCallback(k: &Kernel, registration: Guest<CALLBACK_REGISTRATION>) {
+///
+/// The attempt is told before the address is looked at: what a driver passes here may be anything.
+pub(crate) fn ExUnregisterCallback(k: &Kernel, registration: Address) {
+    k.host().emit(What::UnregisterAttempt { registration: registration.0 });
+    let registration = Guest::<CALLBACK_REGISTRATION>::new(k, registration.0);
     // SAFETY: the registration is checked guest memory; that it is one and still registered is the driver's contract.
     unsafe { k.executive().ExUnregisterCallback(registration.ptr()) }
 }
@@ -69,7 +75,6 @@ pub(crate) fn KeRegisterProcessorChangeCallback(
 }
 
 /// Unregisters it: what registering gave is a registration at `\\Callback\\ProcessorAdd`.
-pub(crate) fn KeDeregisterProcessorChangeCallback(k: &Kernel, registration: Guest<CALLBACK_REGISTRATION>) {
-    // SAFETY: as for `ExUnregisterCallback`.
-    unsafe { k.executive().ExUnregisterCallback(registration.ptr()) }
+pub(crate) fn KeDeregisterProcessorChangeCallback(k: &Kernel, registration: Address) {
+    ExUnregisterCallback(k, registration);
 }

@@ -50,12 +50,14 @@ fn callback_objects() {
         .map(|event| match event {
             What::CreateAttempt { .. } => "attempt",
             What::CreateResult { .. } => "result",
+            What::RegisterAttempt { .. } => "to register",
             What::Registered { .. } => "registered",
             What::RegisterRefused { .. } => "refused",
             What::NotifyBegin { .. } => "begin",
             What::DeliveryBegin { .. } => "deliver",
             What::DeliveryEnd { .. } => "delivered",
             What::NotifyEnd { .. } => "end",
+            What::UnregisterAttempt { .. } => "to unregister",
             What::Unregistered { .. } => "unregistered",
             What::Dereferenced { count: 1, .. } => "dereferenced",
             _ => "other",
@@ -64,12 +66,15 @@ fn callback_objects() {
     let expected = [
         "attempt",
         "result",
+        "to register",
         "registered",
+        "to register",
         "refused",
         "begin",
         "deliver",
         "delivered",
         "end",
+        "to unregister",
         "unregistered",
         "begin",
         "end",
@@ -77,7 +82,7 @@ fn callback_objects() {
     ];
     let without_empty: Vec<&str> = expected.into_iter().collect();
     assert!(
-        names == without_empty || names == [&without_empty[..9], &without_empty[11..]].concat(),
+        names == without_empty || names == [&without_empty[..12], &without_empty[14..]].concat(),
         "{names:?}"
     );
     rig.faults("ExRegisterCallback", &[0, routine(), 0]);

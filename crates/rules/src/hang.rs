@@ -1,0 +1,121 @@
+//! RB018: a run that did not come to its end.
+
+use std::collections::BTreeMap;
+
+use record::{Ending, Event, Finding, RuleId, Severity, What};
+
+use crate::{Rule, Run, dispatch_deadlock, self_unregister};
+
+pub(crate) const RULE: Rule = Rule {
+    id: RuleId(18),
+    slug: "hang",
+    severity: Severity::Error,
+    summary: "the run could not go on: every thread waits for what nobody will do, or the time limit ran out",
+    windows: "the thread hangs for good, and with it the unload, the boot or the request that waits for it; at \
+              DISPATCH_LEVEL the processor is lost, and a watchdog would end it with bugcheck 0x101 or 0x133",
+    fix: "see who waits for whom, and let one of them go: signal before waiting, take locks in one order, give waits a \
+          timeout",
+    detection: "the run ended as a deadlock, found at once, or at the time limit of a step; where RB005 or RB006 tells the \
+                reason, this rule is silent",
+    check,
+};
+
+fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
+    let Ending::Hang(hang) = run.ending else { return Vec::new() };
+    if !self_unregister::check(&self_unregister::RULE, run).is_empty()
+        || !dispatch_deadlock::check(&dispatch_deadlock::RULE, run).is_empty()
+    {
+        return Vec::new();
+    }
+    let mut message = if hang.deadlock {
+        String::from("nobody can ever run again")
+    } else {
+        format!("a step did not end within {} ms", hang.limit_ms)
+    };
+    if let Some(at) = hang.at {
+        message.push_str(&format!(", at {}", run.place(at)));
+    }
+    for detail in &hang.details {
+        message.push_str(&format!("; {detail}"));
+    }
+    let mut evidence = Vec::new();
+    for (event, running) in unregistering(run) {
+        let What::UnregisterWaits { registration, .. } = event.what else { continue };
+        evidence.push(event.sequence);
+        message.push_str(&format!(
+            "; thread {} waits in `ExUnregisterCallback`{}",
+            event.thread,
+            run.by(event)
+        ));
+        if let Some(What::DeliveryBegin { routine, .. }) = running.map(|running| &running.what) {
+            let thread = running.map_or(0, |running| running.thread);
+            message.push_str(&format!(" for {}, which thread {thread} is running", run.place(*routine)));
+        } else {
+            message.push_str(&format!(" for the registration {registration:#x}"));
+        }
+    }
+    if evidence.is_empty() {
+        let last = run.events.iter().rev().find(|event| !matches!(event.what, What::Audit { .. }));
+        evidence.extend(last.map(|event| event.sequence));
+    }
+    let driver = hang.at.and_then(|at| run.driver_at(at));
+    let mut finding = rule.finding(driver.unwrap_or_default(), message, hang.at, evidence);
+    finding.driver = driver.map(Into::into);
+    vec![finding]
+}
+
+/// Returns the threads that still wait in `ExUnregisterCallback`, each with the call it waits for.
+fn unregistering<'a>(run: &Run<'a>) -> Vec<(&'a Event, Option<&'a Event>)> {
+    let mut waiting: BTreeMap<u32, &'a Event> = BTreeMap::new();
+    let mut running: Vec<&'a Event> = Vec::new();
+    for event in run.events {
+        waiting.remove(&event.thread);
+        match event.what {
+            What::UnregisterWaits { .. } => {
+                waiting.insert(event.thread, event);
+            }
+            What::DeliveryBegin { .. } => running.push(event),
+            What::DeliveryEnd { registration, .. } => {
+                let begun = running.iter().rposition(|begin| {
+                    begin.thread == event.thread
+                        && matches!(begin.what, What::DeliveryBegin { registration: r, .. } if r == registration)
+                });
+                begun.map(|begun| running.remove(begun));
+            }
+            _ => {}
+        }
+    }
+    let call = |waiter: &Event| {
+        let What::UnregisterWaits { registration: wanted, .. } = waiter.what else { return None };
+        running.iter().copied().find(
+            |begin| matches!(begin.what, What::DeliveryBegin { registration, .. } if registration == wanted),
+        )
+    };
+    waiting.into_values().map(|waiter| (waiter, call(waiter))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::judge;
+    use crate::testing::*;
+    use record::{Mode, What};
+
+    #[test]
+    fn rb018_a_deadlock_is_found_with_who_waits_for_whom() {
+        let waits = What::UnregisterWaits { object: OBJECT, registration: REGISTRATION, busy: 1 };
+        let mut events = stream([
+            (IN_A, registered(ROUTINE_A)),
+            (IN_A, notify(OBJECT, Mode::Dropped)),
+            (IN_A, delivery()),
+            (IN_B, waits),
+        ]);
+        events[3].thread = 8;
+        let findings = judge(&events, &modules(), &deadlock());
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert_eq!((findings[0].rule.0, &findings[0].evidence[..]), (18, &[3][..]));
+        let expected = "thread 8 waits in `ExUnregisterCallback` by b.sys+0x110 (DriverEntry+0x10) for a.sys+0x200 \
+                        (OnRing), which thread 4 is running";
+        assert!(findings[0].message.contains(expected), "{}", findings[0].message);
+        assert!(judge(&events, &modules(), &FINISHED).is_empty());
+    }
+}
