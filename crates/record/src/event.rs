@@ -397,4 +397,25 @@ pub enum What {
         /// IRQL of the processor.
         irql: u8,
     },
+    /// Pool blocks that code of a driver allocated and that live when it leaves; told only where there are some.
+    PoolLeft {
+        /// File name of the driver that left.
+        driver: String,
+        /// The blocks in the order of allocation.
+        blocks: Vec<PoolBlockLeft>,
+    },
+}
+
+/// A pool block that outlives its driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct PoolBlockLeft {
+    /// Address of the block.
+    pub address: u64,
+    /// Bytes asked for.
+    pub bytes: u64,
+    /// Tag, first character lowest.
+    pub tag: u32,
+    /// Address in driver code that asked for it.
+    pub caller: u64,
 }

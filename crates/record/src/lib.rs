@@ -23,7 +23,7 @@ mod trace;
 
 pub use difference::{Change, Difference, ListenerChange, ObjectChange};
 pub use ending::{BugcheckRecord, Ending, HangRecord, Registers};
-pub use event::{Access, CreateOutcome, EntryPoint, Event, Mode, RefusedBecause, What};
+pub use event::{Access, CreateOutcome, EntryPoint, Event, Mode, PoolBlockLeft, RefusedBecause, What};
 pub use finding::{Finding, RuleId, Severity};
 pub use found::{
     Anomaly, Because, Confidence, Evidence, FoundListener, FoundObject, Inspection, Remnant, UnloadedRange,

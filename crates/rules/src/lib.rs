@@ -16,6 +16,7 @@ mod irql_contract;
 mod irql_left;
 mod name_vanished;
 mod permanent_left;
+mod pool_leak;
 mod reference_leaked;
 mod refused_ignored;
 mod registration_left;
@@ -64,6 +65,7 @@ pub const RULES: &[Rule] = &[
     routine_outside::RULE,
     system_object_rung::RULE,
     bad_registration::RULE,
+    pool_leak::RULE,
     hang::RULE,
     refused_ignored::RULE,
     called_after_unload::RULE,

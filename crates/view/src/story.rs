@@ -217,6 +217,9 @@ impl Teller<'_> {
             What::Bugcheck(_) => {}
             What::KernelListener { .. } => {}
             What::CreateAttempt { .. } | What::RegisterAttempt { .. } | What::UnregisterAttempt { .. } => {}
+            What::PoolLeft { driver, blocks } => {
+                self.line(&format!("{} of {driver} left", plural(blocks.len(), "pool block")));
+            }
             What::WaitRaised { irql } => self.line(&format!("waits at {}", Irql(*irql))),
             What::CreateResult { name, outcome, object, status } => {
                 let name = name.as_deref().unwrap_or("(unnamed)");

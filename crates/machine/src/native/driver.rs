@@ -8,7 +8,7 @@
 use image::{Image, Import, Plan};
 use nt::{DRIVER_OBJECT, NTSTATUS};
 use ntoskrnl::Host;
-use record::{EntryPoint, UnloadOutcome, What};
+use record::{EntryPoint, PoolBlockLeft, UnloadOutcome, What};
 
 use super::driver_object::DriverObject;
 use super::processor;
@@ -167,6 +167,23 @@ pub(crate) fn unload(world: &'static World, name: &str) -> Result<UnloadOutcome,
     enter(world, EntryPoint::DriverUnload, name, routine, &[driver.object.address()]);
     if let Some(kernel) = world.kernel.get() {
         kernel.settle();
+    }
+    let image = driver.base..driver.base + driver.size;
+    let blocks: Vec<PoolBlockLeft> = world
+        .kernel()
+        .executive()
+        .pool_blocks()
+        .into_iter()
+        .filter(|block| image.contains(&block.caller))
+        .map(|block| PoolBlockLeft {
+            address: block.address as u64,
+            bytes: block.bytes as u64,
+            tag: block.tag,
+            caller: block.caller,
+        })
+        .collect();
+    if !blocks.is_empty() {
+        world.record(What::PoolLeft { driver: name.into(), blocks });
     }
     world.record(What::Audit { driver: Some(name.into()), snapshot: world.snapshot() });
     remove(world, name);

@@ -1,0 +1,68 @@
+//! RB014: a driver is gone, pool it allocated is not.
+
+use std::collections::BTreeMap;
+
+use record::{Finding, RuleId, Severity, What};
+
+use crate::{Rule, Run};
+
+pub(crate) const RULE: Rule = Rule {
+    id: RuleId(14),
+    slug: "pool-leak",
+    severity: Severity::Warning,
+    summary: "a driver was unloaded without freeing pool that it had allocated",
+    windows: "the memory is lost until the next boot, once more with every load; Driver Verifier's pool tracking ends the \
+              unload with bugcheck 0xC4 (DRIVER_VERIFIER_DETECTED_VIOLATION), first parameter 0x62",
+    fix: "free what the call site allocates, on every path, at the latest in `DriverUnload`",
+    detection: "pool that code of the driver allocated, also as IRP, MDL or work item, lives at its departure audit; one \
+                finding per call site and tag; a block handed to another driver that frees it later counts too and may be \
+                allowed",
+    check,
+};
+
+fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (index, event) in run.events.iter().enumerate() {
+        let What::PoolLeft { driver, blocks } = &event.what else { continue };
+        let mut sites: BTreeMap<(u64, u32), (u64, u64)> = BTreeMap::new();
+        for block in blocks {
+            let site = sites.entry((block.caller, block.tag)).or_default();
+            *site = (site.0 + 1, site.1 + block.bytes);
+        }
+        let audit = run.events[index..]
+            .iter()
+            .find(|later| matches!(&later.what, What::Audit { driver: Some(gone), .. } if gone == driver));
+        for ((caller, tag), (count, bytes)) in sites {
+            let message = format!(
+                "`{driver}` left {count} pool block{} behind, {bytes} bytes, tag `{}` (allocated by {})",
+                if count == 1 { "" } else { "s" },
+                tag.to_le_bytes().escape_ascii(),
+                run.place(caller),
+            );
+            let mut evidence = vec![event.sequence];
+            evidence.extend(audit.map(|audit| audit.sequence));
+            findings.push(rule.finding(driver, message, Some(caller), evidence));
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::judge;
+    use crate::testing::*;
+    use record::{PoolBlockLeft, What};
+
+    #[test]
+    fn rb014_each_call_site_that_leaves_pool_is_found() {
+        let block =
+            |caller| PoolBlockLeft { address: 0x7000, bytes: 24, tag: u32::from_le_bytes(*b"RbAa"), caller };
+        let blocks = vec![block(IN_A), block(IN_A), block(IN_A + 8)];
+        let left = What::PoolLeft { driver: "a.sys".into(), blocks };
+        let findings = judge(&stream([(0, left), (0, departure("a.sys", vec![]))]), &modules(), &FINISHED);
+        assert_eq!(findings.len(), 2, "{findings:?}");
+        assert_eq!((findings[0].rule.0, &findings[0].evidence[..]), (14, &[0, 1][..]));
+        assert!(findings[0].message.contains("2 pool blocks behind, 48 bytes, tag `RbAa`"), "{findings:?}");
+        assert!(judge(&stream([(0, departure("a.sys", vec![]))]), &modules(), &FINISHED).is_empty());
+    }
+}
