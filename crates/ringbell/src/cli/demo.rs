@@ -21,5 +21,5 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         .map(|driver| (driver.name.to_owned(), driver.image.to_vec()))
         .collect();
     let play = Play { drivers, ..Play::default() };
-    super::run::play(play, arguments.format)
+    super::run::play(play, arguments.format, &super::run::Levels::default())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use nt::NTSTATUS;
-use record::{DriverRecord, Ending, Report, Severity, UnloadOutcome};
+use record::{DriverRecord, Ending, Finding, Report, RuleId, Severity, UnloadOutcome};
 use ringbell::{Config, MachineError, Play, Stopped};
 
 use super::actions::Actions;
@@ -37,6 +37,12 @@ pub(super) struct Arguments {
     /// Write the machine as a Windows crash dump, after the last ring and before the drivers leave; `ringbell inspect` reads it
     #[arg(long, value_name = "FILE")]
     dump: Option<PathBuf>,
+    /// Do not report this rule (`RB004` or its name); may be given more than once
+    #[arg(long, value_name = "RULE")]
+    allow: Vec<String>,
+    /// Make every finding of this rule an error; may be given more than once
+    #[arg(long, value_name = "RULE")]
+    deny: Vec<String>,
     /// How the report is written
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -45,6 +51,10 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let profile = options::profile(arguments.os.as_deref())?;
     let actions = arguments.actions.read()?;
+    let levels = Levels { allow: rules(&arguments.allow)?, deny: rules(&arguments.deny)? };
+    if let Some(both) = levels.allow.iter().find(|rule| levels.deny.contains(rule)) {
+        return Err(Failure::new(format!("`{both}` is both allowed and denied")).hint("give one of the two"));
+    }
     let drivers = arguments.drivers.iter().map(|path| driver(path)).collect::<Result<_, _>>()?;
     let config = Config {
         profile: profile.name.into(),
@@ -53,12 +63,46 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         ..Config::default()
     };
     let dump = arguments.dump.clone();
-    let answer =
-        play(Play { config, drivers, actions, dump, keep_loaded: arguments.keep_loaded }, arguments.format)?;
+    let answer = play(
+        Play { config, drivers, actions, dump, keep_loaded: arguments.keep_loaded },
+        arguments.format,
+        &levels,
+    )?;
     if let Some(path) = arguments.dump.as_ref().filter(|path| !path.exists()) {
         say(&format!("`{}` was not written, because the machine died before", file::shown(path)));
     }
     Ok(answer)
+}
+
+/// How the user wants findings to be taken, where it is not by their rule's own severity.
+#[derive(Debug, Default)]
+pub(super) struct Levels {
+    allow: Vec<RuleId>,
+    deny: Vec<RuleId>,
+}
+
+impl Levels {
+    /// Drops what is allowed, makes errors of what is denied, and returns how many were dropped.
+    fn apply(&self, findings: &mut Vec<Finding>) -> usize {
+        let before = findings.len();
+        findings.retain(|finding| !self.allow.contains(&finding.rule));
+        for finding in findings.iter_mut().filter(|finding| self.deny.contains(&finding.rule)) {
+            finding.severity = Severity::Error;
+        }
+        before - findings.len()
+    }
+}
+
+/// Finds rules by number or name.
+fn rules(names: &[String]) -> Result<Vec<RuleId>, Failure> {
+    let find = |name: &String| {
+        rules::find(name).map(|rule| rule.id).ok_or_else(|| {
+            let numbers: Vec<String> = rules::RULES.iter().map(|rule| rule.id.to_string()).collect();
+            let known = rules::RULES.iter().map(|rule| rule.slug).chain(numbers.iter().map(String::as_str));
+            Failure::unknown("rule", name, known, &format!("rules: {}", numbers.join(", ")))
+        })
+    };
+    names.iter().map(find).collect()
 }
 
 /// Reads a driver and refuses what is none, or needs more than the kernel, before any machine is started.
@@ -74,12 +118,17 @@ fn driver(path: &Path) -> Result<(String, Vec<u8>), Failure> {
 }
 
 /// Plays and reports. What stopped a run is said on stderr, and what happened until then is the answer all the same.
-pub(super) fn play(play: Play, format: Format) -> Result<Answer, Failure> {
-    let (report, stopped) = match play.run() {
+pub(super) fn play(play: Play, format: Format, levels: &Levels) -> Result<Answer, Failure> {
+    let (mut report, stopped) = match play.run() {
         Ok(report) => (report, None),
         Err(Stopped { error, report: Some(report) }) => (*report, Some(refused(&error))),
         Err(Stopped { error, report: None }) => return Err(refused(&error)),
     };
+    match levels.apply(&mut report.findings) {
+        0 => {}
+        1 => say("1 finding is not reported, because of `--allow`"),
+        allowed => say(&format!("{allowed} findings are not reported, because of `--allow`")),
+    }
     let text = match format {
         Format::Text => ringbell::story(&report),
         Format::Json => view::json::report(&report)
@@ -146,4 +195,40 @@ fn duration(text: &str) -> Result<Duration, String> {
         return Err("the limit lies between 1ms and 24 hours".into());
     }
     Ok(time)
+}
+
+#[cfg(test)]
+mod level_tests {
+    use super::*;
+
+    fn finding(rule: u16) -> Finding {
+        Finding {
+            rule: RuleId(rule),
+            slug: String::new(),
+            severity: Severity::Warning,
+            driver: None,
+            message: String::new(),
+            windows: String::new(),
+            fix: String::new(),
+            at: None,
+            evidence: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_allowed_goes_and_what_is_denied_is_an_error() {
+        let levels =
+            Levels { allow: rules(&["RB004".into()]).unwrap(), deny: rules(&["pool-leak".into()]).unwrap() };
+        let mut findings = vec![finding(4), finding(14), finding(2)];
+        assert_eq!(levels.apply(&mut findings), 1);
+        let left: Vec<_> = findings.iter().map(|finding| (finding.rule.0, finding.severity)).collect();
+        assert_eq!(left, [(14, Severity::Error), (2, Severity::Warning)]);
+    }
+
+    #[test]
+    fn an_unknown_rule_is_refused_with_the_near_one() {
+        let failure = rules(&["pool-leek".into()]).unwrap_err().to_string();
+        assert!(failure.contains("unknown rule `pool-leek`"), "{failure}");
+        assert!(failure.contains("did you mean `pool-leak`"), "{failure}");
+    }
 }
