@@ -397,6 +397,15 @@ pub enum What {
         /// IRQL of the processor.
         irql: u8,
     },
+    /// A routine of a driver returned with another count of disabled APCs than it was called with; told only then.
+    ApcDisableLeft {
+        /// Address called.
+        routine: u64,
+        /// `KTHREAD.KernelApcDisable` before and after: negative while normal kernel APCs are disabled.
+        kernel: [i16; 2],
+        /// `KTHREAD.SpecialApcDisable` before and after.
+        special: [i16; 2],
+    },
     /// Pool blocks that code of a driver allocated and that live when it leaves; told only where there are some.
     PoolLeft {
         /// File name of the driver that left.

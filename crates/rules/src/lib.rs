@@ -8,6 +8,7 @@
 //! reference; where a consequence is inferred from the mechanism, the text says "would".
 #![forbid(unsafe_code)]
 
+mod apc_disable;
 mod bad_registration;
 mod called_after_unload;
 mod dispatch_deadlock;
@@ -66,6 +67,7 @@ pub const RULES: &[Rule] = &[
     system_object_rung::RULE,
     bad_registration::RULE,
     pool_leak::RULE,
+    apc_disable::RULE,
     hang::RULE,
     refused_ignored::RULE,
     called_after_unload::RULE,

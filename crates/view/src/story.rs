@@ -220,6 +220,10 @@ impl Teller<'_> {
             What::PoolLeft { driver, blocks } => {
                 self.line(&format!("{} of {driver} left", plural(blocks.len(), "pool block")));
             }
+            What::ApcDisableLeft { routine, .. } => {
+                let place = self.place(*routine);
+                self.line(&format!("{place} returned with another count of disabled APCs"));
+            }
             What::WaitRaised { irql } => self.line(&format!("waits at {}", Irql(*irql))),
             What::CreateResult { name, outcome, object, status } => {
                 let name = name.as_deref().unwrap_or("(unnamed)");

@@ -72,6 +72,12 @@ impl<P: Platform> Executive<P> {
         self.ke_passive_point();
     }
 
+    /// Returns `KernelApcDisable` and `SpecialApcDisable` of the current thread: zero, or negative while disabled.
+    pub fn apc_disable_counts(&self) -> [i16; 2] {
+        let thread = self.current_thread();
+        [field!(thread, KTHREAD, KernelApcDisable).get(), field!(thread, KTHREAD, SpecialApcDisable).get()]
+    }
+
     /// Tells whether the current thread is in a critical or guarded region.
     pub fn KeAreApcsDisabled(&self) -> bool {
         let thread = self.current_thread();

@@ -151,9 +151,21 @@ impl Host for World {
             fault::bugcheck(code, [routine, 8, routine, 0], caller, text.bytes(), None);
         }
         let used = if count <= 4 { 4 } else { ARGUMENTS };
+        let before = self.kernel.get().map(|kernel| kernel.executive().apc_disable_counts());
         // SAFETY: GS and its slots are those of the current fiber; `used` is even and at least 4; the routine is the
         // caller's promise.
-        unsafe { context::enter_driver(routine, words.as_ptr(), used) }
+        let value = unsafe { context::enter_driver(routine, words.as_ptr(), used) };
+        if let (Some(before), Some(after)) =
+            (before, self.kernel.get().map(|kernel| kernel.executive().apc_disable_counts()))
+            && before != after
+        {
+            self.record(What::ApcDisableLeft {
+                routine,
+                kernel: [before[0], after[0]],
+                special: [before[1], after[1]],
+            });
+        }
+        value
     }
 
     fn start_thread(&self, thread: NonNull<ETHREAD>, body: ThreadBody) -> bool {
