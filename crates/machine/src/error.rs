@@ -29,7 +29,9 @@ impl fmt::Display for MachineError {
                 f.write_str("drivers run on Linux x86-64 only, and this is another machine\nhint: the commands that only read (`imports`, `explain`, `dt`) work here")
             }
             Self::Config(what) | Self::Boot(what) | Self::Refused(what) => f.write_str(what),
-            Self::Start(error) => write!(f, "cannot start a kernel process: {error}"),
+            Self::Start(error) => {
+                write!(f, "cannot start a kernel process: {error}\nhint: limits on open files or processes may forbid it (`ulimit -a` lists them)")
+            }
             Self::Write(error) => write!(f, "cannot write the dump: {error}"),
             Self::Ended => f.write_str("the machine has ended"),
         }

@@ -47,7 +47,7 @@ pub(crate) struct Loaded {
 ///
 /// Says why the image is refused; nothing is left of it then.
 pub(crate) fn load(world: &'static World, name: &str, bytes: &[u8]) -> Result<Loaded, String> {
-    let refuse = |error: image::ImageError| format!("cannot load `{name}`: {error}");
+    let refuse = |error: image::ImageError| format!("cannot load `{name}`: {error}\nhint: {}", error.hint());
     let image = Image::parse(bytes).map_err(refuse)?;
     let imports = image.imports().map_err(refuse)?;
     image::require_kernel_imports(&imports).map_err(refuse)?;
@@ -55,10 +55,14 @@ pub(crate) fn load(world: &'static World, name: &str, bytes: &[u8]) -> Result<Lo
     let plan = image.plan(base).map_err(refuse)?;
     let size = u64::from(plan.size());
     if base + size + plan::IMAGE_GAP > plan::IMAGES.end() {
-        return Err(format!("cannot load `{name}`: the {} are full", plan::IMAGES.name));
+        let full = format!("cannot load `{name}`: the {} are full", plan::IMAGES.name);
+        return Err(format!(
+            "{full}\nhint: the range of an unloaded image is never used again; play a shorter run"
+        ));
     }
-    ranges::enter(base, size)
-        .ok_or_else(|| format!("cannot load `{name}`: {} images are the limit", ranges::MOST))?;
+    ranges::enter(base, size).ok_or_else(|| {
+        format!("cannot load `{name}`: {} images are the limit\nhint: play a shorter run", ranges::MOST)
+    })?;
     world.drivers.borrow_mut().next += (plan::IMAGE_GAP + size).next_multiple_of(plan::IMAGE_GAP);
     if let Err(error) = fill(world, &image, &imports, &plan) {
         unmap(base, size);
@@ -97,7 +101,7 @@ fn fill(world: &World, image: &Image<'_>, imports: &[Import], plan: &Plan<'_>) -
     memory::commit(base, size).ok_or("the host has no memory for it")?;
     // SAFETY: just committed; no driver code runs in here, and nothing else refers to the range.
     let memory = unsafe { memory::slice(base, plan.size() as usize) };
-    let text = |error: image::ImageError| error.to_string();
+    let text = |error: image::ImageError| format!("{error}\nhint: {}", error.hint());
     plan.apply(memory).map_err(text)?;
     if let Some(config) = image.load_config().map_err(text)? {
         config.set_cookie(memory, world.draw()).map_err(text)?;

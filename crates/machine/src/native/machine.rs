@@ -83,8 +83,19 @@ impl Machine {
             None => {
                 let said = String::from_utf8_lossy(&process.output);
                 let said = said.trim();
-                let ending = ending::read(&process, &Modules::default(), BOOT_LIMIT).0;
-                Err(MachineError::Boot(format!("the kernel process did not boot: {ending:?} {said}")))
+                let why =
+                    match (ending::read(&process, &Modules::default(), BOOT_LIMIT).0, said.lines().next()) {
+                        (Ending::Bugcheck(check), _) => check.reason,
+                        (_, Some(line)) => line.to_owned(),
+                        (Ending::Died { signal: Some(signal), .. }, None) => {
+                            format!("ended by signal {signal}")
+                        }
+                        (_, None) => "it said nothing".into(),
+                    };
+                Err(MachineError::Boot(format!(
+                    "the kernel process did not boot: {why}\nhint: limits on memory or processes may forbid it (`ulimit -a` \
+                     lists them)"
+                )))
             }
         }
     }

@@ -10,6 +10,9 @@ pub(super) struct Failure {
     hint: Option<String>,
 }
 
+/// Characters of an unknown name that are worth repeating.
+const SHOWN: usize = 120;
+
 impl Failure {
     pub(super) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None }
@@ -28,7 +31,12 @@ impl Failure {
         known: impl IntoIterator<Item = &'a str>,
         otherwise: &str,
     ) -> Self {
-        let failure = Self::new(format!("unknown {what} `{}`", printable(name)));
+        if name.is_empty() {
+            return Self::new(format!("the {what} is empty")).hint(otherwise);
+        }
+        let shown: String = name.chars().take(SHOWN).collect();
+        let more = if name.chars().nth(SHOWN).is_some() { "…" } else { "" };
+        let failure = Self::new(format!("unknown {what} `{}{more}`", printable(&shown)));
         match super::near::nearest(name, known) {
             Some(near) => failure.hint(format!("did you mean `{near}`? {otherwise}")),
             None => failure.hint(otherwise),

@@ -1,6 +1,7 @@
 //! Reading driver files.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use image::{Image, ImageError};
@@ -13,9 +14,19 @@ pub(super) fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy())
 }
 
-/// Reads a driver file.
+/// Longest driver file taken: that of the longest image.
+const LONGEST: u64 = image::MAX_IMAGE_SIZE as u64;
+
+/// Reads a driver file. It may be a pipe; one without an end is refused.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| unreadable(path, &error))
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(Failure::new(format!("`{}` is longer than {LONGEST} bytes", shown(path)))
+            .hint("give a Windows x64 driver, a `.sys` file"));
+    }
+    Ok(bytes)
 }
 
 /// Parses a driver file, or says why it is none.
@@ -63,6 +74,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
         }
         io::ErrorKind::PermissionDenied => Failure::new(format!("`{shown}` may not be read"))
             .hint("the file's permissions forbid it to this user"),
-        _ => Failure::new(format!("cannot read `{shown}`: {error}")),
+        _ => Failure::new(format!("cannot read `{shown}`: {error}"))
+            .hint("check the path and the device it is on"),
     }
 }

@@ -117,6 +117,9 @@ pub fn routine(routine: &RoutineEntry) -> String {
 #[must_use]
 pub fn status(status: NTSTATUS) -> String {
     let mut fields = Fields::titled(&status.to_string());
+    if status.name().is_none() {
+        fields.add("name", "not known here; the severity is that of its two highest bits");
+    }
     fields.add(
         "severity",
         match status.severity() {
