@@ -110,6 +110,8 @@ pub(crate) struct Fiber {
     pub(crate) state: Cell<State>,
     /// An unpark that came before the park.
     pub(crate) token: Cell<bool>,
+    /// Used where threads are chosen by priority.
+    pub(crate) priority: Cell<u64>,
     pub(crate) driver_stack: DriverStack,
     host_stack: HostStack,
     saved: Cell<u64>,
@@ -140,6 +142,7 @@ impl Fiber {
             id,
             state: Cell::new(State::Ready),
             token: Cell::new(false),
+            priority: Cell::new(0),
             slots: Cell::new([0, driver_stack.top()]),
             driver_stack,
             host_stack: HostStack::new(number)?,

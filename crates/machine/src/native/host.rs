@@ -32,7 +32,11 @@ impl Platform for World {
     }
 
     fn set_irql(&self, new: Irql) -> Irql {
-        processor::set_irql(new)
+        let old = processor::set_irql(new);
+        if old >= Irql::DISPATCH && new < Irql::DISPATCH {
+            self.scheduler.point();
+        }
+        old
     }
 
     fn spin_wait(&self, lock: *const KSPIN_LOCK) {

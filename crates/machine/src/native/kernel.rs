@@ -33,6 +33,7 @@ pub(crate) fn main() -> ! {
         world.channel.send(&Reply::Refused(why));
         sys::exit_now(exit::NO_MACHINE);
     }
+    world.scheduler.policy.begin();
     confine::confine();
     world.channel.send(&Reply::Booted {
         nonce: shared.nonce(),

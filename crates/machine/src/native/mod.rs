@@ -27,6 +27,7 @@ mod memory;
 mod memory_dump;
 mod module_list;
 mod place;
+mod policy;
 mod pool;
 mod process;
 mod processor;

@@ -120,7 +120,8 @@ impl World {
         self.scheduler.unpark(Own::System.thread());
         self.run_until(&|| self.jobs_done.get() >= wanted);
         let turns = Cell::new(0);
-        self.scheduler.run(|| turns.replace(turns.get() + 1) >= SETTLE);
+        let most = self.scheduler.policy.turns(SETTLE);
+        self.scheduler.run(|| turns.replace(turns.get() + 1) >= most);
         match result.take() {
             Some(result) => result,
             None => panic!("the step ended without a result"),

@@ -1,7 +1,7 @@
 //! Who runs next.
 //!
-//! One host thread, many fibers, first come first served. Fibers switch only where they ask to: parking, ending, and
-//! giving way. The clock is virtual: it moves a little with every export call and jumps to the next deadline when
+//! One host thread, many fibers. Fibers switch only where they ask to: parking, ending, giving way, and at scheduling
+//! points where the [`Policy`] says so: first come first served with seed 0. The clock is virtual: it moves a little with every export call and jumps to the next deadline when
 //! nobody can run, so a driver that sleeps ten seconds costs nothing. When nobody can run and no deadline is left,
 //! nothing will ever happen again, and that is told at once instead of after the time limit.
 
@@ -14,14 +14,16 @@ use std::sync::atomic::Ordering;
 use nt::KTHREAD;
 
 use super::fiber::{DriverStack, Fiber, State};
+use super::policy::Policy;
 use super::processor::NOW;
 
 /// Virtual time of one scheduling point, in units of 100 ns.
 const POINT: i64 = 1;
 
 /// All fibers of the machine.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Scheduler {
+    pub(crate) policy: Policy,
     fibers: RefCell<Vec<Rc<Fiber>>>,
     ready: RefCell<VecDeque<Rc<Fiber>>>,
     current: RefCell<Option<Rc<Fiber>>>,
@@ -39,6 +41,17 @@ pub(crate) enum Pause {
 }
 
 impl Scheduler {
+    /// Makes a scheduler without threads, whose choices follow from `seed`.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            policy: Policy::new(seed),
+            fibers: RefCell::default(),
+            ready: RefCell::default(),
+            current: RefCell::default(),
+            back: Cell::default(),
+        }
+    }
+
     /// Returns the virtual time in units of 100 ns.
     pub(crate) fn now(&self) -> i64 {
         NOW.time.load(Ordering::Relaxed)
@@ -54,6 +67,7 @@ impl Scheduler {
         let taken: Vec<u64> = self.fibers.borrow().iter().map(|fiber| fiber.driver_stack.number()).collect();
         let number = (0..DriverStack::MOST).find(|number| !taken.contains(number))?;
         let fiber = Fiber::new(thread, id, DriverStack::new(number)?, body).ok()?;
+        fiber.priority.set(self.policy.priority());
         self.fibers.borrow_mut().push(Rc::clone(&fiber));
         self.ready.borrow_mut().push_back(fiber);
         Some(())
@@ -80,8 +94,7 @@ impl Scheduler {
     /// Runs fibers until `done`, or until nobody can run. Called on the scheduler's own stack.
     pub(crate) fn run(&self, done: impl Fn() -> bool) -> Option<Pause> {
         while !done() {
-            let next = self.ready.borrow_mut().pop_front();
-            let Some(fiber) = next.or_else(|| self.wake_due()) else {
+            let Some(fiber) = self.take() else {
                 let first = self.deadlines().min();
                 return Some(first.map_or(Pause::Never, Pause::Until));
             };
@@ -93,6 +106,16 @@ impl Scheduler {
             }
         }
         None
+    }
+
+    /// Takes the next fiber from those that are ready, or else those whose deadline has come.
+    fn take(&self) -> Option<Rc<Fiber>> {
+        if self.ready.borrow().is_empty() || !self.policy.in_turn() {
+            self.wake_due();
+        }
+        let mut ready = self.ready.borrow_mut();
+        let priorities: Vec<u64> = ready.iter().map(|fiber| fiber.priority.get()).collect();
+        ready.remove(self.policy.choose(&priorities))
     }
 
     fn deadlines(&self) -> impl Iterator<Item = i64> {
@@ -107,8 +130,8 @@ impl Scheduler {
         deadlines.into_iter()
     }
 
-    /// Makes every fiber ready whose deadline has come, in the order of the deadlines, and returns the first.
-    fn wake_due(&self) -> Option<Rc<Fiber>> {
+    /// Makes every fiber ready whose deadline has come, in the order of the deadlines.
+    fn wake_due(&self) {
         let now = self.now();
         let mut due: Vec<(i64, Rc<Fiber>)> = self
             .fibers
@@ -126,7 +149,6 @@ impl Scheduler {
             fiber.state.set(State::Ready);
             ready.push_back(fiber);
         }
-        ready.pop_front()
     }
 
     /// Parks the current fiber until [`Scheduler::unpark`] or `deadline`.
@@ -156,14 +178,38 @@ impl Scheduler {
             return false;
         }
         let fiber = self.current();
-        self.ready.borrow_mut().push_back(Rc::clone(&fiber));
-        fiber.suspend(&self.back);
+        // Whoever spins or has run for long is not chosen again before the others.
+        fiber.priority.set(self.policy.lowest());
+        self.wait_turn(&fiber);
         true
     }
 
-    /// Counts a scheduling point. The deterministic default never switches here.
-    pub(crate) fn point(&self) {
+    fn wait_turn(&self, fiber: &Rc<Fiber>) {
+        self.ready.borrow_mut().push_back(Rc::clone(fiber));
+        fiber.suspend(&self.back);
+    }
+
+    /// Counts the virtual time of an export call.
+    pub(crate) fn tick(&self) {
         self.pass(POINT);
+    }
+
+    /// A scheduling point of a thread below `DISPATCH_LEVEL`: interrupts it where the policy says so.
+    pub(crate) fn point(&self) {
+        if self.policy.in_turn() || self.current.borrow().is_none() {
+            return;
+        }
+        self.wake_due();
+        let best = self.ready.borrow().iter().map(|fiber| fiber.priority.get()).max();
+        let Some(best) = best else { return };
+        let fiber = self.current();
+        let (interrupted, priority) = self.policy.point(fiber.priority.get(), best);
+        if let Some(priority) = priority {
+            fiber.priority.set(priority);
+        }
+        if interrupted {
+            self.wait_turn(&fiber);
+        }
     }
 
     /// Ends the current fiber.

@@ -117,9 +117,9 @@ impl World {
         let random = Cell::new(config.seed ^ 0x5DEE_CE66_D1CE_4E5B);
         let world = Box::leak(Box::new(Self {
             channel,
+            scheduler: Scheduler::new(config.seed),
             config,
             profile,
-            scheduler: Scheduler::default(),
             pools: RefCell::new([
                 Arena::new(plan::NONPAGED_POOL, Access::ReadWrite),
                 Arena::new(plan::EXECUTABLE_POOL, Access::ReadWriteExecute),
@@ -216,7 +216,7 @@ impl World {
 
     /// A point where others may run: at the entry of every export.
     pub(super) fn point(&self) {
-        self.scheduler.point();
+        self.scheduler.tick();
         let points = self.points.get() + 1;
         self.points.set(points);
         if processor::irql() >= nt::Irql::DISPATCH {
@@ -233,6 +233,8 @@ impl World {
         }
         if points.is_multiple_of(QUANTUM) {
             self.scheduler.give_way();
+        } else {
+            self.scheduler.point();
         }
     }
 }

@@ -28,6 +28,9 @@ pub(super) struct Arguments {
     /// Wall time each step may take, such as `500ms` or `10s`
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     timeout: Duration,
+    /// Seed of every choice: cookies, and with any but 0 the schedule. The same seed gives the same run
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    seed: u64,
     /// Show every export call
     #[arg(long)]
     trace: bool,
@@ -58,6 +61,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let drivers = arguments.drivers.iter().map(|path| driver(path)).collect::<Result<_, _>>()?;
     let config = Config {
         profile: profile.name.into(),
+        seed: arguments.seed,
         timeout: arguments.timeout,
         trace_exports: arguments.trace,
         ..Config::default()
