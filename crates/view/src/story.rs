@@ -206,8 +206,7 @@ impl Teller<'_> {
                         .iter()
                         .filter(|finding| finding.evidence.last() == Some(&event.sequence));
                     let left = left.count();
-                    let result =
-                        if left == 0 { "no finding".into() } else { plural(left, "finding") };
+                    let result = if left == 0 { "no finding".into() } else { plural(left, "finding") };
                     self.line(&format!("departure audit of {driver}: {result}"));
                 } else {
                     self.line(&format!("{} alive", plural(snapshot.objects.len(), "callback object")));
