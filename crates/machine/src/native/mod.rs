@@ -31,6 +31,7 @@ mod policy;
 mod pool;
 mod process;
 mod processor;
+mod random;
 mod ranges;
 mod registers;
 mod ring;

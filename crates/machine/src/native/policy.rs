@@ -9,13 +9,16 @@
 
 use std::cell::{Cell, RefCell};
 
+use super::random::Random;
+
 /// Most points at which priorities change.
 const CHANGES: u64 = 4;
 
 /// A seeded choice of schedules.
 #[derive(Debug)]
 pub(crate) struct Policy {
-    random: Cell<u64>,
+    /// Apart from the machine's other random numbers, so that a cookie does not depend on a schedule.
+    random: Random,
     kind: Kind,
     /// Whether exploring has begun. The boot is the same for all seeds.
     on: Cell<bool>,
@@ -38,7 +41,7 @@ impl Policy {
     /// Draws the way of `seed`.
     pub(crate) fn new(seed: u64) -> Self {
         let policy = |random, kind| Self {
-            random: Cell::new(random),
+            random,
             kind,
             on: Cell::new(false),
             points: Cell::new(0),
@@ -46,18 +49,18 @@ impl Policy {
             low: Cell::new(1 << 32),
         };
         if seed == 0 {
-            return policy(0, Kind::InTurn);
+            return policy(Random::new(0), Kind::InTurn);
         }
-        let draws = policy(seed ^ 0x7C15_5EED_0F5C_4ED5, Kind::InTurn);
-        let kind = if draws.below(2) == 0 {
-            Kind::Random(2 << draws.below(5))
+        let random = Random::new(seed ^ 0x7C15_5EED_0F5C_4ED5);
+        let kind = if random.below(2) == 0 {
+            Kind::Random(2 << random.below(5))
         } else {
             // How long the run will be is not known: lengths of all magnitudes are tried.
-            let length = 16_u64 << draws.below(9);
-            let count = draws.below(CHANGES + 1);
-            Kind::Priorities(RefCell::new((0..count).map(|_| draws.below(length)).collect()))
+            let length = 16_u64 << random.below(9);
+            let count = random.below(CHANGES + 1);
+            Kind::Priorities(RefCell::new((0..count).map(|_| random.below(length)).collect()))
         };
-        policy(draws.random.get(), kind)
+        policy(random, kind)
     }
 
     /// Begins to explore.
@@ -72,7 +75,7 @@ impl Policy {
 
     /// Draws a priority for a thread.
     pub(crate) fn priority(&self) -> u64 {
-        (1 << 32) + self.draw() % (1 << 32)
+        (1 << 32) + self.random.draw() % (1 << 32)
     }
 
     /// Returns a priority below every other.
@@ -86,7 +89,7 @@ impl Policy {
         match self.kind {
             _ if self.in_turn() => 0,
             Kind::InTurn => 0,
-            Kind::Random(_) => self.below(priorities.len() as u64) as usize,
+            Kind::Random(_) => self.random.below(priorities.len() as u64) as usize,
             Kind::Priorities(_) => {
                 let best = priorities.iter().enumerate().rev().max_by_key(|(_, priority)| **priority);
                 best.map_or(0, |(index, _)| index)
@@ -103,7 +106,7 @@ impl Policy {
         let number = self.points.replace(self.points.get() + 1);
         match &self.kind {
             Kind::InTurn => (false, None),
-            Kind::Random(one_in) => (self.below(*one_in) == 0, None),
+            Kind::Random(one_in) => (self.random.below(*one_in) == 0, None),
             Kind::Priorities(changes) if changes.borrow().contains(&number) => (true, Some(self.lowest())),
             Kind::Priorities(_) => (best > running, None),
         }
@@ -111,20 +114,7 @@ impl Policy {
 
     /// Returns how many turns other threads get after a step of the scenario; `all` where they are let come to rest.
     pub(crate) fn turns(&self, all: u32) -> u32 {
-        if self.in_turn() || self.below(2) == 0 { all } else { self.below(8) as u32 }
-    }
-
-    fn below(&self, end: u64) -> u64 {
-        self.draw() % end.max(1)
-    }
-
-    /// Splitmix64, apart from the machine's other random numbers, so that a cookie does not depend on a schedule.
-    fn draw(&self) -> u64 {
-        let state = self.random.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
-        self.random.set(state);
-        let mixed = (state ^ state >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ mixed >> 31
+        if self.in_turn() || self.random.below(2) == 0 { all } else { self.random.below(8) as u32 }
     }
 }
 

@@ -19,6 +19,7 @@ use super::decoy::Decoy;
 use super::kernel_image::{self, Contents};
 use super::pool::Arena;
 use super::processor::{self, NOW};
+use super::random::Random;
 use super::scheduler::Scheduler;
 use super::sys::Access;
 use super::{memory, module_list};
@@ -44,7 +45,7 @@ pub(crate) struct World {
     /// Head of `PsLoadedModuleList`, null before boot.
     pub(super) modules: Cell<*mut nt::LIST_ENTRY>,
     pub(super) kernel: OnceCell<&'static Kernel>,
-    random: Cell<u64>,
+    random: Random,
     points: Cell<u64>,
     emulated: RefCell<BTreeSet<u64>>,
     pub(super) jobs: RefCell<VecDeque<super::run::Job>>,
@@ -114,7 +115,7 @@ impl World {
         profile: &'static Profile,
         decoy: Decoy,
     ) -> Result<&'static Self, (Channel, String)> {
-        let random = Cell::new(config.seed ^ 0x5DEE_CE66_D1CE_4E5B);
+        let random = Random::new(config.seed ^ 0x5DEE_CE66_D1CE_4E5B);
         let world = Box::leak(Box::new(Self {
             channel,
             scheduler: Scheduler::new(config.seed),
@@ -205,13 +206,9 @@ impl World {
         });
     }
 
-    /// Draws a number: splitmix64, which every seed starts well.
+    /// Draws a number.
     pub(super) fn draw(&self) -> u64 {
-        let state = self.random.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
-        self.random.set(state);
-        let mixed = (state ^ state >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ mixed >> 31
+        self.random.draw()
     }
 
     /// A point where others may run: at the entry of every export.
