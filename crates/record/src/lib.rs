@@ -31,5 +31,5 @@ pub use found::{
 };
 pub use module::{KERNEL, Located, Module, Modules, Symbol};
 pub use object::{ListenerSnapshot, NamespaceEntry, ObjectSnapshot, Snapshot};
-pub use report::{DriverRecord, HostFacts, Report, Reproducible, UnloadOutcome};
+pub use report::{Check, DriverRecord, Expectations, HostFacts, Report, Reproducible, UnloadOutcome};
 pub use trace::{AskedName, AttemptVerdict, ListedObject, NamePlace, TraceAttempt, TraceLog};

@@ -57,6 +57,39 @@ pub struct HostFacts {
     pub pid: u32,
 }
 
+/// Something a scenario expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Check {
+    /// What was expected, in words.
+    pub expected: String,
+    /// What was got instead; `None` where the expectation was met.
+    pub got: Option<String>,
+    /// Line of the scenario file that says so.
+    pub line: Option<u32>,
+}
+
+/// What a scenario expected, and what of the run was expected. Empty where nothing was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Expectations {
+    /// Every expectation, in the order of the scenario.
+    pub checks: Vec<Check>,
+    /// Whether the ending is one that was expected.
+    pub ending: bool,
+    /// Positions in [`Report::findings`] of those that were expected.
+    pub findings: Vec<usize>,
+    /// Drivers of which it was expected that they do not start.
+    pub drivers: Vec<String>,
+}
+
+impl Expectations {
+    /// Returns the expectations that were not met.
+    pub fn failed(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter().filter(|check| check.got.is_some())
+    }
+}
+
 /// The report of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -81,6 +114,9 @@ pub struct Report {
     pub last: Option<Snapshot>,
     /// What the rules found.
     pub findings: Vec<Finding>,
+    /// What the scenario expected.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub expectations: Expectations,
     /// Exports that were called and only pretend, by name with the number of calls.
     pub stubs_called: Vec<(String, u64)>,
     /// Why the records may not be trusted: memory of the run itself was damaged. Empty is good.
@@ -94,6 +130,23 @@ pub struct Report {
 impl Report {
     /// Current value of [`Report::version`].
     pub const VERSION: u32 = 1;
+
+    /// Returns the findings that nobody expected.
+    pub fn unexpected(&self) -> impl Iterator<Item = &Finding> {
+        let expected = |index: &usize| self.expectations.findings.contains(index);
+        self.findings
+            .iter()
+            .enumerate()
+            .filter(move |(index, _)| !expected(index))
+            .map(|(_, finding)| finding)
+    }
+
+    /// Returns the drivers that did not start, though nobody expected it.
+    pub fn failed_drivers(&self) -> impl Iterator<Item = &DriverRecord> {
+        self.drivers.iter().filter(|driver| {
+            driver.unload == UnloadOutcome::EntryFailed && !self.expectations.drivers.contains(&driver.name)
+        })
+    }
 
     /// Returns the worst severity found.
     pub fn worst(&self) -> Option<Severity> {

@@ -136,6 +136,7 @@ impl Machine {
             ending: outcome.ending,
             last: outcome.last,
             findings,
+            expectations: record::Expectations::default(),
             stubs_called: outcome.stubs_called,
             tainted,
             host: outcome.host,

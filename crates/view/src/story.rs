@@ -24,22 +24,18 @@ pub fn story(report: &Report) -> String {
     ending(report, &mut out);
     stayed(report, &mut out);
     findings(report, &mut out);
+    expectations(report, &mut out);
     let _ = writeln!(out, "\nverdict: {}", verdict(report));
     out
 }
 
 /// Returns the verdict: one phrase that is only `clean` where everything was seen and nothing was wrong.
 pub fn verdict(report: &Report) -> String {
-    let count = |severity| report.findings.iter().filter(|finding| finding.severity == severity).count();
+    let count = |severity| report.unexpected().filter(|finding| finding.severity == severity).count();
     let (errors, warnings, notes) = (count(Severity::Error), count(Severity::Warning), count(Severity::Note));
-    let failed: Vec<&str> = report
-        .drivers
-        .iter()
-        .filter(|driver| driver.unload == UnloadOutcome::EntryFailed)
-        .map(|driver| driver.name.as_str())
-        .collect();
     let mut parts = Vec::new();
     match &report.ending {
+        _ if report.expectations.ending => {}
         Ending::Finished => {}
         Ending::Bugcheck(check) => parts.push(format!("bugcheck {}", BugCheck(check.code))),
         Ending::Hang(hang) if hang.deadlock => parts.push("deadlock".into()),
@@ -51,8 +47,12 @@ pub fn verdict(report: &Report) -> String {
     if !report.tainted.is_empty() {
         parts.push("tainted".into());
     }
-    for name in failed {
-        parts.push(format!("`{name}` failed to start"));
+    for driver in report.failed_drivers() {
+        parts.push(format!("`{}` failed to start", driver.name));
+    }
+    match report.expectations.failed().count() {
+        0 => {}
+        number => parts.push(format!("{} not met", plural(number, "expectation"))),
     }
     for (number, singular) in [(errors, "error"), (warnings, "warning")] {
         if number > 0 {
@@ -60,7 +60,11 @@ pub fn verdict(report: &Report) -> String {
         }
     }
     if parts.is_empty() {
-        parts.push("clean".into());
+        // What was expected and came is not clean, and yet all is well.
+        let expected = report.expectations.ending && report.ending != Ending::Finished
+            || !report.expectations.findings.is_empty()
+            || !report.expectations.drivers.is_empty();
+        parts.push(if expected { "as expected" } else { "clean" }.into());
     }
     if notes > 0 {
         parts.push(plural(notes, "note"));
@@ -390,15 +394,37 @@ fn stayed(report: &Report, out: &mut String) {
     }
 }
 
+/// Tells which expectations of the scenario were not met, and counts the others.
+fn expectations(report: &Report, out: &mut String) {
+    let checks = &report.expectations.checks;
+    if checks.is_empty() {
+        return;
+    }
+    let met = checks.iter().filter(|check| check.got.is_none()).count();
+    let _ = writeln!(out, "\n{met} of {} met", plural(checks.len(), "expectation"));
+    for check in checks {
+        let Some(got) = &check.got else { continue };
+        let place = check.line.map(|line| format!(" (line {line})")).unwrap_or_default();
+        let _ = writeln!(out, "not met{place}: expected {}", printable(&check.expected));
+        let _ = writeln!(out, "  got {}", printable(got));
+    }
+}
+
 fn findings(report: &Report, out: &mut String) {
-    for finding in &report.findings {
+    for (index, finding) in report.findings.iter().enumerate() {
+        let expected = if report.expectations.findings.contains(&index) { " (expected)" } else { "" };
         let severity = match finding.severity {
             Severity::Note => "note",
             Severity::Warning => "warning",
             Severity::Error => "error",
         };
-        let _ =
-            writeln!(out, "\n{severity} {} {}: {}", finding.rule, finding.slug, printable(&finding.message));
+        let _ = writeln!(
+            out,
+            "\n{severity} {} {}{expected}: {}",
+            finding.rule,
+            finding.slug,
+            printable(&finding.message)
+        );
         let _ = writeln!(out, "  on Windows: {}", finding.windows);
         let _ = writeln!(out, "  fix: {}", finding.fix);
     }
