@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use executive::{BootError, Bugcheck, Executive};
-use nt::{BugCheck, KSEMAPHORE, NTSTATUS, Profile};
+use nt::{BugCheck, KEVENT, KSEMAPHORE, NTSTATUS, NotificationEvent, Profile};
 use record::What;
 
 use crate::ex::work::Queue;
@@ -29,6 +29,7 @@ pub struct Kernel {
     processes: Processes,
     queue: Queue,
     work_semaphore: NonNull<KSEMAPHORE>,
+    work_done: NonNull<KEVENT>,
     io: Io,
 }
 
@@ -87,8 +88,12 @@ impl Kernel {
         work_semaphore.as_ptr().expose_provenance();
         // SAFETY: fresh storage of that size, which lives as long as the executive.
         unsafe { executive.KeInitializeSemaphore(work_semaphore.as_ptr(), 0, i32::MAX) };
+        let work_done = host.data(size_of::<KEVENT>(), 16).cast::<KEVENT>();
+        work_done.as_ptr().expose_provenance();
+        // SAFETY: as above.
+        unsafe { executive.KeInitializeEvent(work_done.as_ptr(), NotificationEvent, false) };
         let io = Io::new(host);
-        Self { host, executive, types, processes, queue: Queue::default(), work_semaphore, io }
+        Self { host, executive, types, processes, queue: Queue::default(), work_semaphore, work_done, io }
     }
 
     /// Returns the machine beneath.
@@ -130,6 +135,11 @@ impl Kernel {
 
     pub(crate) fn work_semaphore(&self) -> NonNull<KSEMAPHORE> {
         self.work_semaphore
+    }
+
+    /// The event that is set whenever a work item of the I/O manager is over.
+    pub(crate) fn work_done(&self) -> NonNull<KEVENT> {
+        self.work_done
     }
 
     pub(crate) fn io(&self) -> &Io {

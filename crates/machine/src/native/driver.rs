@@ -90,6 +90,7 @@ pub(crate) fn load(world: &'static World, name: &str, bytes: &[u8]) -> Result<Lo
             unsafe { memory::withdraw(base + u64::from(range.rva), u64::from(range.size)) };
         }
     } else {
+        world.kernel().finish_work_of(object.address());
         remove(world, name);
     }
     Ok(Loaded { base, size, status })
@@ -169,9 +170,8 @@ pub(crate) fn unload(world: &'static World, name: &str) -> Result<UnloadOutcome,
         return Ok(UnloadOutcome::NotUnloadable);
     }
     enter(world, EntryPoint::DriverUnload, name, routine, &[driver.object.address()]);
-    if let Some(kernel) = world.kernel.get() {
-        kernel.settle();
-    }
+    world.kernel().finish_work_of(driver.object.address());
+    world.kernel().settle();
     let image = driver.base..driver.base + driver.size;
     let blocks: Vec<PoolBlockLeft> = world
         .kernel()

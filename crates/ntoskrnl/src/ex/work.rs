@@ -2,12 +2,15 @@
 //!
 //! NT has pools of worker threads by priority. Here is one thread and one queue, so work runs in the order it was queued, whatever
 //! its type; work that waits for work behind it waits forever, as it may on Windows when the pool is used up.
+//!
+//! A work item of the I/O manager references its device until the routine has returned, the device its driver, and an image is unmapped
+//! when nobody references its driver any more (Microsoft docs, `IoQueueWorkItem`). [`Kernel::finish_work_of`] is that wait.
 
-use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use nt::{BugCheck, IO_WORKITEM, Irql, WORK_QUEUE_ITEM};
+use nt::{BugCheck, DEVICE_OBJECT, IO_WORKITEM, Irql, WORK_QUEUE_ITEM};
 use record::{EntryPoint, What};
 
 use crate::export::Address;
@@ -26,7 +29,7 @@ enum Work {
     /// `void (Parameter)`
     Plain { item: Guest<WORK_QUEUE_ITEM> },
     /// `void (IoObject, Context)`, or with the item as third argument.
-    Io { item: Guest<IO_WORKITEM>, extended: bool },
+    Io { item: Guest<IO_WORKITEM>, extended: bool, driver: u64 },
 }
 
 /// The queue and its thread.
@@ -34,10 +37,37 @@ enum Work {
 pub(crate) struct Queue {
     work: Mutex<VecDeque<Work>>,
     started: AtomicBool,
+    /// Work items of the I/O manager that are queued or running, by driver object.
+    of_drivers: Mutex<BTreeMap<u64, u32>>,
 }
 
-fn entries(k: &Kernel) -> std::sync::MutexGuard<'_, VecDeque<Work>> {
-    k.queue().work.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+impl Queue {
+    fn of_drivers(&self) -> MutexGuard<'_, BTreeMap<u64, u32>> {
+        self.of_drivers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kernel {
+    /// Waits until no work item of the I/O manager that belongs to the driver object at `driver` is queued or running. The machine
+    /// calls it before it takes an image away.
+    pub fn finish_work_of(&self, driver: u64) {
+        let done = self.work_done();
+        loop {
+            // SAFETY: the event is the kernel's own.
+            unsafe { self.executive().KeResetEvent(done.as_ptr()) };
+            if !self.queue().of_drivers().contains_key(&driver) {
+                return;
+            }
+            // SAFETY: as above.
+            unsafe {
+                self.executive().KeWaitForSingleObject(done.as_ptr().cast(), 0, 0, 0, core::ptr::null())
+            };
+        }
+    }
+}
+
+fn entries(k: &Kernel) -> MutexGuard<'_, VecDeque<Work>> {
+    k.queue().work.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn push(k: &'static Kernel, work: Work) {
@@ -72,20 +102,20 @@ fn serve(k: &'static Kernel) {
 }
 
 fn run(k: &Kernel, work: Work) {
-    let (routine, arguments, object, at) = match work {
+    let (routine, arguments, owner, at) = match work {
         Work::Plain { item } => {
             let WORK_QUEUE_ITEM { WorkerRoutine, Parameter, .. } = item.read();
             field!(item, WORK_QUEUE_ITEM, List.Flink).write(core::ptr::null_mut());
-            (WorkerRoutine as u64, vec![Parameter as u64], 0, item.address())
+            (WorkerRoutine as u64, vec![Parameter as u64], None, item.address())
         }
-        Work::Io { item, extended } => {
+        Work::Io { item, extended, driver } => {
             let IO_WORKITEM { Routine, IoObject, Context, .. } = item.read();
             field!(item, IO_WORKITEM, WorkItem.List.Flink).write(core::ptr::null_mut());
             let mut arguments = vec![IoObject as u64, Context as u64];
             if extended {
                 arguments.push(item.address());
             }
-            (Routine as u64, arguments, IoObject as u64, item.address())
+            (Routine as u64, arguments, Some((IoObject as u64, driver)), item.address())
         }
     };
     let name = || String::from("system worker");
@@ -107,10 +137,35 @@ fn run(k: &Kernel, work: Work) {
             format!("a work routine returned at {irql}"),
         );
     }
-    if is_device(k, object) {
-        // SAFETY: the reference that queueing took.
-        unsafe { k.executive().ObfDereferenceObject(Address(object).ptr()) };
+    if let Some((object, driver)) = owner {
+        finished(k, driver);
+        if is_device(k, object) {
+            // SAFETY: the reference that queueing took.
+            unsafe { k.executive().ObfDereferenceObject(Address(object).ptr()) };
+        }
     }
+}
+
+/// Counts a work item of `driver` as over.
+fn finished(k: &Kernel, driver: u64) {
+    let mut counts = k.queue().of_drivers();
+    if let Some(count) = counts.get_mut(&driver) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&driver);
+        }
+    }
+    drop(counts);
+    // SAFETY: the event is the kernel's own.
+    unsafe { k.executive().KeSetEvent(k.work_done().as_ptr(), 0, false) };
+}
+
+/// Returns the driver object that a work item's I/O object belongs to.
+fn driver_of(k: &Kernel, object: u64) -> u64 {
+    if !is_device(k, object) {
+        return object;
+    }
+    field!(Guest::<DEVICE_OBJECT>::new(k, object), DEVICE_OBJECT, DriverObject).read() as u64
 }
 
 /// Driver objects are not counted; devices are.
@@ -189,7 +244,9 @@ fn queue(k: &'static Kernel, item: Guest<IO_WORKITEM>, routine: Address, context
         // SAFETY: the driver made the item for this device, which is alive.
         unsafe { k.executive().ObfReferenceObject(Address(object).ptr()) };
     }
-    push(k, Work::Io { item, extended });
+    let driver = driver_of(k, object);
+    *k.queue().of_drivers().entry(driver).or_default() += 1;
+    push(k, Work::Io { item, extended, driver });
 }
 
 /// Queues a work item.
