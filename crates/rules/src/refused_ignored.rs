@@ -11,9 +11,9 @@ pub(crate) const RULE: Rule = Rule {
     summary: "`ExRegisterCallback` returned NULL, yet the driver's entry routine reported success",
     windows: "the driver stays loaded and is never called; nothing in the system says so",
     fix: "check the result of `ExRegisterCallback`, undo what was done and return a failure status",
-    detection: "a registration was refused while `DriverEntry` ran and no later one of the same driver on that object \
-                succeeded before `DriverEntry` returned a success status; one refused in another routine is not \
-                judged, because those have no status to report it with",
+    detection: "a registration was refused while `DriverEntry` ran, in its thread, and no later one of the same driver on \
+                that object succeeded before `DriverEntry` returned a success status; one refused in another routine or \
+                thread is not judged, because those have no status to report it with",
     check,
 };
 
@@ -32,7 +32,9 @@ fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
         let during = &run.events[begin..end];
         for (index, event) in during.iter().enumerate() {
             let What::RegisterRefused { object, because, .. } = event.what else { continue };
-            if run.driver_of(event) != Some(name) || registered_later(run, &during[index..], object, name) {
+            // A thread that the driver started may be refused while `DriverEntry` runs, which knows nothing of it.
+            let elsewhere = event.thread != returned.thread || run.driver_of(event) != Some(name);
+            if elsewhere || registered_later(run, &during[index..], object, name) {
                 continue;
             }
             let reason = match because {
@@ -95,5 +97,12 @@ mod tests {
         assert!(judge(&entry(0xC000_009A, vec![refused()]), &modules(), &FINISHED).is_empty());
         assert!(judge(&entry(0, vec![refused(), registered()]), &modules(), &FINISHED).is_empty());
         assert!(judge(&entry(0, vec![registered()]), &modules(), &FINISHED).is_empty());
+    }
+
+    #[test]
+    fn rb019_what_another_thread_was_refused_is_no_concern_of_the_entry() {
+        let mut events = entry(0, vec![refused()]);
+        events[1].thread = 256;
+        assert!(judge(&events, &modules(), &FINISHED).is_empty());
     }
 }
