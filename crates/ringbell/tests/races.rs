@@ -1,0 +1,103 @@
+//! The five races and their twins: schedules find each race, and none finds anything in a twin.
+//!
+//! A race is clean when threads take turns (seed 0): nothing but an interruption at the right point shows it.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+use std::path::Path;
+
+use record::{Ending, Report};
+use ringbell::{Config, Play};
+
+/// Schedules within which a race has to show itself.
+const WITHIN: u64 = 1000;
+
+/// Schedules that a twin has to survive here; a hundred thousand are run by hand.
+const TWIN: u64 = 300;
+
+fn play(name: &str, seed: u64) -> Report {
+    let file = format!("{name}.sys");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../drivers/bin").join(&file);
+    let image = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let config = Config { seed, ..Config::default() };
+    Play { config, drivers: vec![(file, image)], ..Play::default() }.run().unwrap()
+}
+
+fn clean(report: &Report) -> bool {
+    report.ending == Ending::Finished && report.findings.is_empty() && report.tainted.is_empty()
+}
+
+/// Returns the rules that found something, and the symbol of the place where the run ended.
+fn shown(report: &Report) -> (Vec<u16>, Option<String>) {
+    let at = match &report.ending {
+        Ending::Bugcheck(bugcheck) => bugcheck.at,
+        Ending::Hang(hang) => hang.at,
+        _ => None,
+    };
+    let symbol = at.and_then(|at| report.modules.locate(at).symbol.map(|(symbol, _)| symbol.to_owned()));
+    (report.findings.iter().map(|finding| finding.rule.0).collect(), symbol)
+}
+
+/// Schedules find the race `name`, seed 0 does not. `found` says whether what a schedule showed is the consequence that the
+/// race's comment tells of.
+fn is_found(name: &str, found: impl Fn(&Report) -> bool) {
+    let report = play(name, 0);
+    assert!(clean(&report), "{name} is not clean in turn\n{}", ringbell::story(&report));
+    let seed = (1..=WITHIN).find(|seed| found(&play(name, *seed)));
+    let seed = seed.unwrap_or_else(|| panic!("{name} survived {WITHIN} schedules"));
+    let (first, second) = (play(name, seed), play(name, seed));
+    assert_eq!(first.events, second.events, "{name}, seed {seed}");
+    assert_eq!(first.findings, second.findings, "{name}, seed {seed}");
+}
+
+fn survives(name: &str) {
+    for seed in 0..TWIN {
+        let report = play(name, seed);
+        assert!(clean(&report), "{name}, seed {seed}\n{}", ringbell::story(&report));
+    }
+}
+
+macro_rules! races {
+    ($($race:ident, $twin:ident = $name:literal: $found:expr;)+) => {
+        $(
+            #[test]
+            fn $race() {
+                is_found($name, $found);
+            }
+
+            #[test]
+            fn $twin() {
+                survives(concat!($name, "-fixed"));
+            }
+        )+
+
+        /// The races that this list covers.
+        const RACES: &[&str] = &[$($name),+];
+    };
+}
+
+races! {
+    a_context_freed_under_its_routine_is_found, unregistering_before_freeing_survives = "race-context-freed":
+        |report| matches!(report.ending, Ending::Bugcheck(_)) && shown(report).1.as_deref() == Some("OnRing");
+    unregistering_under_a_lock_is_found, unregistering_without_it_survives = "race-unregister-under-lock":
+        |report| matches!(&report.ending, Ending::Hang(hang) if hang.deadlock) && shown(report).0 == [18];
+    a_second_registrant_is_found, taking_turns_survives = "race-two-registrants":
+        |report| matches!(report.ending, Ending::Bugcheck(_)) && shown(report).0 == [12];
+    a_name_closed_too_early_is_found, closing_it_late_survives = "race-closing-name":
+        |report| matches!(report.ending, Ending::Bugcheck(_)) && shown(report).1.as_deref() == Some("VisitingThread");
+    a_work_item_that_comes_too_late_is_found, one_of_a_device_survives = "race-late-work-item":
+        |report| matches!(report.ending, Ending::Bugcheck(_)) && shown(report).0.contains(&20);
+}
+
+#[test]
+fn every_race_has_a_twin_and_a_test() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../drivers/races");
+    let mut names: Vec<String> = std::fs::read_dir(sources)
+        .unwrap()
+        .filter_map(|entry| Some(entry.unwrap().file_name().to_str()?.strip_suffix(".c")?.to_owned()))
+        .collect();
+    names.sort();
+    let mut expected: Vec<String> =
+        RACES.iter().flat_map(|race| [(*race).to_owned(), format!("{race}-fixed")]).collect();
+    expected.sort();
+    assert_eq!(names, expected);
+}
