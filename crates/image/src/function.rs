@@ -1,23 +1,20 @@
 //! The function table (`.pdata`): where functions begin and end.
 //!
 //! Every x64 function that touches the stack has a `RUNTIME_FUNCTION` here, sorted by address. Parts of one function
-//! (cold code that the compiler moved away) are chained: their unwind data names the entry they belong to. The
-//! unwinder will build on this; the bytes of the unwind data are read here only as far as the chain.
+//! (cold code that the compiler moved away) are chained: their unwind data names the entry they belong to. What the
+//! unwind data says is read by [`unwind`](crate::unwind).
 
 use object::LittleEndian as LE;
 use object::pe;
 
 use crate::error::ImageError;
 use crate::image::Image;
+use crate::unwind::MAX_CHAIN;
 
 /// Bytes of a `RUNTIME_FUNCTION`.
 const ENTRY: u32 = size_of::<pe::ImageRuntimeFunctionEntry>() as u32;
-/// `UNW_FLAG_CHAININFO`: the unwind data ends with the entry it continues.
-const CHAIN_INFO: u8 = 4;
 /// `RUNTIME_FUNCTION_INDIRECT`: the entry only points to another one.
-const INDIRECT: u32 = 1;
-/// Longer chains are not followed: `RtlLookupFunctionEntry`'s users see one or two links.
-const MAX_CHAIN: usize = 32;
+pub(crate) const INDIRECT: u32 = 1;
 
 /// One entry of the function table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +33,7 @@ impl RuntimeFunction {
         self.begin <= rva && rva < self.end
     }
 
-    fn from_raw(raw: &pe::ImageRuntimeFunctionEntry) -> RuntimeFunction {
+    pub(crate) fn from_raw(raw: &pe::ImageRuntimeFunctionEntry) -> RuntimeFunction {
         RuntimeFunction {
             begin: raw.begin_address.get(LE),
             end: raw.end_address.get(LE),
@@ -48,7 +45,7 @@ impl RuntimeFunction {
 /// The function table of an image.
 #[derive(Debug, Clone)]
 pub struct FunctionTable<'a> {
-    image: Image<'a>,
+    pub(crate) image: Image<'a>,
     entries: &'a [pe::ImageRuntimeFunctionEntry],
     sorted: bool,
 }
@@ -124,14 +121,7 @@ impl FunctionTable<'_> {
         let at = if function.unwind & INDIRECT != 0 {
             function.unwind & !INDIRECT
         } else {
-            let mut head = [0; 4];
-            self.image.read(function.unwind, &mut head).ok_or(())?;
-            if head[0] >> 3 & CHAIN_INFO == 0 {
-                return Ok(None);
-            }
-            // Codes are two bytes each, padded to an even number of them.
-            let codes = u32::from(head[2]).next_multiple_of(2) * 2;
-            function.unwind.checked_add(4 + codes).ok_or(())?
+            return self.unwind_info(function).map(|info| info.chained()).map_err(drop);
         };
         let raw: pe::ImageRuntimeFunctionEntry = self.image.structure(at).ok_or(())?;
         Ok(Some(RuntimeFunction::from_raw(&raw)))

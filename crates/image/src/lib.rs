@@ -7,6 +7,7 @@
 //! ```text
 //! bytes ── Image::parse ──► Image ── plan(base) ──► Plan ── apply(memory) ──► bind ──► set_cookie ──► protect
 //!                             ├─ imports, exports, load_config, functions, pdb
+//!                             ├─ functions().unwind(registers, stack) ──► the caller's registers
 //!                             └─ Symbols::of ──► `driver.sys+0x1a2c (DriverEntry+0x1c)`
 //! ```
 //!
@@ -23,7 +24,6 @@
 //! - Dynamic relocations (retpoline and import-optimization tables of the load configuration) are not applied; the
 //!   code runs without them.
 //! - Signatures (`Security` directory, `FORCE_INTEGRITY`) are not verified.
-//! - Exception unwinding is not here yet: `.pdata` is exposed as facts ([`FunctionTable`]).
 #![forbid(unsafe_code)]
 
 mod address;
@@ -45,6 +45,7 @@ mod raw;
 mod relocation;
 mod section;
 mod symbols;
+pub mod unwind;
 
 pub use address::AddressName;
 pub use bind::{ForeignModule, bind, foreign_modules, require_kernel_imports};

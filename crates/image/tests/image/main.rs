@@ -8,5 +8,7 @@ mod oracle;
 mod real;
 mod refusals;
 mod tables;
+mod unwind;
+mod unwind_real;
 
 use ringbell_image as image;

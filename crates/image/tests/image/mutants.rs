@@ -6,9 +6,10 @@
 use std::time::{Duration, Instant};
 
 use crate::builder::{BASE, CODE, DATA, DISCARDABLE, Pe, RDATA, Want, import_table, relocation_block};
+use crate::image::unwind::Context;
 use crate::image::{
-    self, ExportTarget, Image, ImageError, MAX_EXPORTS, MAX_IMAGE_SIZE, MAX_IMPORTS, MAX_NAME, PAGE_SIZE,
-    Symbols,
+    self, ExportTarget, FunctionTable, Image, ImageError, MAX_EXPORTS, MAX_IMAGE_SIZE, MAX_IMPORTS, MAX_NAME,
+    PAGE_SIZE, Symbols,
 };
 use crate::names::named;
 use crate::real::drivers;
@@ -99,6 +100,7 @@ struct Reached {
     exported: usize,
     configured: usize,
     walked: usize,
+    unwound: usize,
     named: usize,
 }
 
@@ -141,6 +143,13 @@ fn run(bytes: &[u8], memory: &mut [u8], random: &mut Random, reached: &mut Reach
             std::hint::black_box(found.map(|function| functions.primary(function)));
         }
     }
+    if let Ok(functions) = image.functions() {
+        for (function, index) in functions.iter().zip(0..16) {
+            // Alternately anywhere in the function, and right behind its prologue.
+            let into = if index % 2 == 0 { random.below(0x80) as u32 } else { 0x20 };
+            reached.unwound += usize::from(walk(&functions, function.begin.wrapping_add(into), random));
+        }
+    }
 
     for base in [BASE, 0x1_8000_0000] {
         let plan = match image.plan(base) {
@@ -176,6 +185,36 @@ fn run(bytes: &[u8], memory: &mut [u8], random: &mut Random, reached: &mut Reach
         assert!(matches!(plan.apply(&mut memory[..1]), Err(ImageError::Memory { .. })));
         reached.filled += 1;
     }
+}
+
+/// Walks up a stack of hostile words for a while; returns whether the first frame had unwind data that could be used.
+fn walk(functions: &FunctionTable<'_>, rva: u32, random: &mut Random) -> bool {
+    let seed = random.next();
+    let mut context = Context { rip: BASE + u64::from(rva), ..Context::default() };
+    context.registers.fill(0x10_0000);
+    let mut first = false;
+    for depth in 0..8 {
+        let (before, mut reads) = (context, 0);
+        let step = functions.unwind(BASE, &mut context, |address| {
+            reads += 1;
+            // A word in four leads back into the image; some of the stack cannot be read.
+            let word = address.wrapping_mul(seed | 1);
+            (word & 0xf00 != 0).then_some(if word & 3 == 0 { BASE + (word >> 40) } else { word })
+        });
+        // At most 255 slots each in a chain of 32, and two reads a slot: what a file can cost is bounded.
+        assert!(reads <= 2 * 255 * 34, "{reads}");
+        match step {
+            Ok(frame) if !frame.interrupted => assert!(context.rsp() > before.rsp()),
+            Ok(_) => {}
+            Err(error) => {
+                assert!(error.to_string().len() < 200);
+                assert_eq!(context, before);
+                break;
+            }
+        }
+        first |= depth == 0 && step.is_ok_and(|frame| frame.function.is_some());
+    }
+    first
 }
 
 /// Errors are shown to people: whatever the file holds, they stay short and on one line.
@@ -267,6 +306,7 @@ fn mutants_neither_panic_nor_grow() {
         reached.exported,
         reached.configured,
         reached.walked,
+        reached.unwound,
         reached.named,
     ];
     assert!(stages.iter().all(|&stage| stage > count / 20), "{reached:?}");
