@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::{BugcheckRecord, Snapshot};
+use crate::{BugcheckRecord, PageableSection, PoolBlockLeft, PoolMisuse, Snapshot};
 
 /// One thing that happened, where and when it happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -413,18 +413,23 @@ pub enum What {
         /// The blocks in the order of allocation.
         blocks: Vec<PoolBlockLeft>,
     },
-}
-
-/// A pool block that outlives its driver.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct PoolBlockLeft {
-    /// Address of the block.
-    pub address: u64,
-    /// Bytes asked for.
-    pub bytes: u64,
-    /// Tag, first character lowest.
-    pub tag: u32,
-    /// Address in driver code that asked for it.
-    pub caller: u64,
+    /// Pool was misused. Where Windows would have crashed, the bugcheck follows.
+    PoolMisused(PoolMisuse),
+    /// Which sections of an image may be paged out: told once it is mapped where there are some, and again, as a whole, whenever
+    /// the driver changes it.
+    PageableSections {
+        /// File name of the driver.
+        name: String,
+        /// Where it was mapped.
+        base: u64,
+        /// The sections.
+        sections: Vec<PageableSection>,
+    },
+    /// A pageable section was locked into memory, or unlocked.
+    SectionLocked {
+        /// Where the section begins.
+        address: u64,
+        /// Locks held afterwards; with none left it may be paged out again.
+        locks: u32,
+    },
 }

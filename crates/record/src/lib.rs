@@ -18,12 +18,13 @@ mod finding;
 mod found;
 mod module;
 mod object;
+mod pool;
 mod report;
 mod trace;
 
 pub use difference::{Change, Difference, ListenerChange, ObjectChange};
 pub use ending::{BugcheckRecord, Ending, HangRecord, Registers};
-pub use event::{Access, CreateOutcome, EntryPoint, Event, Mode, PoolBlockLeft, RefusedBecause, What};
+pub use event::{Access, CreateOutcome, EntryPoint, Event, Mode, RefusedBecause, What};
 pub use finding::{Finding, RuleId, Severity};
 pub use found::{
     Anomaly, Because, Confidence, Evidence, FoundListener, FoundObject, Inspection, Remnant, UnloadedRange,
@@ -31,5 +32,6 @@ pub use found::{
 };
 pub use module::{KERNEL, Located, Module, Modules, Symbol};
 pub use object::{ListenerSnapshot, NamespaceEntry, ObjectSnapshot, Snapshot};
+pub use pool::{PageableSection, PoolBlockLeft, PoolBlockRecord, PoolMisuse, PoolNoticed, PoolWrong};
 pub use report::{Check, DriverRecord, Expectations, HostFacts, Report, Reproducible, UnloadOutcome};
 pub use trace::{AskedName, AttemptVerdict, ListedObject, NamePlace, TraceAttempt, TraceLog};

@@ -223,6 +223,16 @@ impl Teller<'_> {
             What::PoolLeft { driver, blocks } => {
                 self.line(&format!("{} of {driver} left", plural(blocks.len(), "pool block")));
             }
+            // The finding tells the rest.
+            What::PoolMisused(misuse) => self.line(&format!("{}: {:#x}", misuse.wrong, misuse.address)),
+            What::PageableSections { name, sections, .. } => {
+                let names: Vec<&str> = sections.iter().map(|section| section.name.as_str()).collect();
+                self.line(&format!("{name} may be paged out: {}", names.join(", ")));
+            }
+            What::SectionLocked { address, locks } => {
+                let done = if *locks == 0 { "unlocked" } else { "locked" };
+                self.line(&format!("{done} the pageable section at {}", self.place(*address)));
+            }
             What::ApcDisableLeft { routine, .. } => {
                 let place = self.place(*routine);
                 self.line(&format!("{place} returned with another count of disabled APCs"));
