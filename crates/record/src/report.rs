@@ -114,6 +114,9 @@ pub struct Report {
     pub last: Option<Snapshot>,
     /// What the rules found.
     pub findings: Vec<Finding>,
+    /// Findings that were dropped because their rule is allowed.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub allowed: u64,
     /// What the scenario expected.
     #[cfg_attr(feature = "serde", serde(default))]
     pub expectations: Expectations,

@@ -20,14 +20,17 @@
 
 pub mod bundled;
 mod machine;
+pub mod near;
 mod play;
 mod ring;
+pub mod scenario;
 
 pub use ::machine::{Config, MachineError};
 pub use machine::{Driver, Machine};
-pub use play::{Action, Play, Stopped};
+pub use play::{Action, Play};
 pub use record::{Ending, Event, Finding, Report, Severity, What};
 pub use ring::{BadRing, Ring, object_path};
+pub use scenario::{Scenario, Stopped};
 pub use view::story::{story, verdict};
 
 /// The examples of the README, compiled.

@@ -85,6 +85,11 @@ impl Machine {
         self.inner.snapshot()
     }
 
+    /// Returns the events so far.
+    pub fn events(&self) -> &[record::Event] {
+        self.inner.events()
+    }
+
     /// Writes the machine as a Windows crash dump, as it is now: `ringbell inspect` and other readers of such dumps find in it
     /// what is alive.
     ///
@@ -136,6 +141,7 @@ impl Machine {
             ending: outcome.ending,
             last: outcome.last,
             findings,
+            allowed: 0,
             expectations: record::Expectations::default(),
             stubs_called: outcome.stubs_called,
             tainted,

@@ -129,7 +129,7 @@ impl FromStr for Ring {
     }
 }
 
-fn level_of(text: &str) -> Result<Irql, BadRing> {
+pub(crate) fn level_of(text: &str) -> Result<Irql, BadRing> {
     match text.to_ascii_lowercase().as_str() {
         "passive" => Ok(Irql::PASSIVE),
         "apc" => Ok(Irql::APC),

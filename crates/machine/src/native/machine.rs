@@ -80,6 +80,10 @@ impl Machine {
             }
             Some(Reply::Refused(why)) => Err(MachineError::Boot(why)),
             Some(_) => Err(MachineError::Boot("the kernel process answered something else".into())),
+            None if process.events.len() as u64 > config.event_limit => Err(MachineError::Config(format!(
+                "the boot alone makes more than {} events, which is the limit\nhint: raise the event limit",
+                config.event_limit
+            ))),
             None => {
                 let said = String::from_utf8_lossy(&process.output);
                 let said = said.trim();

@@ -1,8 +1,8 @@
 //! `--notify` and `--event`, which are played in the order in which they were written.
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
-use nt::catalog::{self, EVENTS};
-use ringbell::Action;
+use ringbell::Ring;
+use ringbell::scenario::{self, Act, Mistake};
 
 use super::Failure;
 
@@ -18,37 +18,18 @@ enum Written {
 
 impl Actions {
     /// Reads what was written.
-    pub(super) fn read(&self) -> Result<Vec<Action>, Failure> {
+    pub(super) fn read(&self) -> Result<Vec<Act>, Failure> {
         self.0.iter().map(Written::read).collect()
     }
 }
 
 impl Written {
-    fn read(&self) -> Result<Action, Failure> {
-        match self {
-            Self::Notify(text) => text
-                .parse()
-                .map(Action::Ring)
-                .map_err(|error: ringbell::BadRing| Failure::new(error.to_string()).hint(error.hint())),
-            Self::Event(name) => event(name).map(Action::Event),
-        }
+    fn read(&self) -> Result<Act, Failure> {
+        Ok(match self {
+            Self::Notify(text) => Act::Ring(text.parse::<Ring>().map_err(Mistake::from)?),
+            Self::Event(name) => Act::Event(scenario::event(name)?),
+        })
     }
-}
-
-fn event(name: &str) -> Result<&'static catalog::Event, Failure> {
-    if let Some(event) = catalog::find_event(&name.to_ascii_lowercase()) {
-        return Ok(event);
-    }
-    if let Some(entry) = catalog::find(name) {
-        let events: Vec<_> = catalog::events_of(entry).map(|event| format!("`{}`", event.name)).collect();
-        let failure = Failure::new(format!("`{}` is an object, not an event", entry.key));
-        return Err(match events.as_slice() {
-            [] => failure.hint(format!("no notifier of it is known; ring it with `--notify {}`", entry.key)),
-            known => failure.hint(format!("its events: {}", known.join(", "))),
-        });
-    }
-    let known = EVENTS.iter().map(|event| event.name);
-    Err(Failure::unknown("event", name, known, "`ringbell explain` lists the events"))
 }
 
 const NOTIFY: &str = "notify";

@@ -1,7 +1,8 @@
 //! `ringbell demo`: the bundled pair of drivers. One creates a callback object and listens, the other rings it.
 
 use clap::Args;
-use ringbell::{Play, bundled};
+use ringbell::bundled;
+use ringbell::scenario::{DriverImage, Scenario};
 
 use super::Failure;
 use super::options::Format;
@@ -16,10 +17,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
-    let drivers = [bundled::LISTENER, bundled::RINGER]
-        .iter()
-        .map(|driver| (driver.name.to_owned(), driver.image.to_vec()))
-        .collect();
-    let play = Play { drivers, ..Play::default() };
-    super::run::play(play, arguments.format, &super::run::Levels::default())
+    let drivers = [bundled::LISTENER, bundled::RINGER];
+    let scenario = Scenario::of(drivers.map(|driver| DriverImage::new(driver.name, driver.image)));
+    super::run::play(&scenario, arguments.format)
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::{self, Write as _};
 
+use ringbell::scenario::Mistake;
+
 /// Why a command gives no answer. Always ends in exit code 2.
 #[derive(Debug)]
 pub(super) struct Failure {
@@ -37,7 +39,7 @@ impl Failure {
         let shown: String = name.chars().take(SHOWN).collect();
         let more = if name.chars().nth(SHOWN).is_some() { "…" } else { "" };
         let failure = Self::new(format!("unknown {what} `{}{more}`", printable(&shown)));
-        match super::near::nearest(name, known) {
+        match ringbell::near::nearest(name, known) {
             Some(near) => failure.hint(format!("did you mean `{near}`? {otherwise}")),
             None => failure.hint(otherwise),
         }
@@ -46,6 +48,12 @@ impl Failure {
     /// Prints it to stderr; there is nobody to tell where that fails.
     pub(super) fn print(&self) {
         let _ = write!(io::stderr().lock(), "{self}");
+    }
+}
+
+impl From<Mistake> for Failure {
+    fn from(mistake: Mistake) -> Self {
+        Self::new(mistake.to_string()).hint(mistake.hint())
     }
 }
 

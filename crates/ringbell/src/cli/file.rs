@@ -1,10 +1,9 @@
 //! Reading driver files.
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use image::{Image, ImageError};
+use ringbell::scenario;
 
 use super::Failure;
 use super::failure::printable;
@@ -19,14 +18,7 @@ const LONGEST: u64 = image::MAX_IMAGE_SIZE as u64;
 
 /// Reads a driver file. It may be a pipe; one without an end is refused.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-    file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(Failure::new(format!("`{}` is longer than {LONGEST} bytes", shown(path)))
-            .hint("give a Windows x64 driver, a `.sys` file"));
-    }
-    Ok(bytes)
+    Ok(scenario::read_limited(path, LONGEST, "give a Windows x64 driver, a `.sys` file")?)
 }
 
 /// Parses a driver file, or says why it is none.
@@ -47,10 +39,10 @@ pub(super) fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
             files.push(path.clone());
             continue;
         }
-        let entries = std::fs::read_dir(path).map_err(|error| unreadable(path, &error))?;
+        let entries = std::fs::read_dir(path).map_err(|error| scenario::unreadable(path, &error))?;
         let mut found = Vec::new();
         for entry in entries {
-            let file = entry.map_err(|error| unreadable(path, &error))?.path();
+            let file = entry.map_err(|error| scenario::unreadable(path, &error))?.path();
             if file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("sys")) {
                 found.push(file);
             }
@@ -63,18 +55,4 @@ pub(super) fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         files.append(&mut found);
     }
     Ok(files)
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    let shown = shown(path);
-    match error.kind() {
-        io::ErrorKind::NotFound => Failure::new(format!("`{shown}` does not exist")).hint("check the path"),
-        io::ErrorKind::IsADirectory => {
-            Failure::new(format!("`{shown}` is a folder")).hint("give the `.sys` file inside")
-        }
-        io::ErrorKind::PermissionDenied => Failure::new(format!("`{shown}` may not be read"))
-            .hint("the file's permissions forbid it to this user"),
-        _ => Failure::new(format!("cannot read `{shown}`: {error}"))
-            .hint("check the path and the device it is on"),
-    }
 }

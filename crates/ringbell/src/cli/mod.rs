@@ -13,7 +13,6 @@ mod failure;
 mod file;
 mod imports;
 mod inspect;
-mod near;
 mod objects;
 mod options;
 mod output;

@@ -17,9 +17,8 @@ pub(super) enum Format {
 
 /// Finds the version profile named by `--os`, or the default one.
 pub(super) fn profile(name: Option<&str>) -> Result<&'static Profile, Failure> {
-    let Some(name) = name else { return Ok(Profile::DEFAULT) };
-    Profile::by_name(name).ok_or_else(|| {
-        let known: Vec<_> = Profile::ALL.iter().map(|profile| profile.name).collect();
-        Failure::unknown("profile", name, known.iter().copied(), &format!("profiles: {}", known.join(", ")))
-    })
+    match name {
+        None => Ok(Profile::DEFAULT),
+        Some(name) => Ok(ringbell::scenario::profile(name)?),
+    }
 }

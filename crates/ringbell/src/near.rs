@@ -2,7 +2,7 @@
 
 /// Returns the candidate nearest to `name`, if one is near enough to be meant: a third of the letters may be wrong, missing or
 /// too many. Case does not count. Of two equally near the first wins.
-pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = fold(name);
     let limit = (wanted.len() / 3).clamp(1, 6);
     let mut best: Option<(usize, &str)> = None;

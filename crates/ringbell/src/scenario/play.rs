@@ -1,0 +1,282 @@
+//! Playing a scenario on a machine.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufWriter};
+use std::path::Path;
+
+use record::{Check, Report, Snapshot};
+
+use super::expect::{check, ending_words};
+use super::mistake::printable;
+use super::observe::Observer;
+use super::{Act, Expectation, Place, Scenario, Step};
+use crate::{Driver, Machine, near};
+use ::machine::MachineError;
+
+/// Plays steps on a machine, and remembers what they came to. A copy can play on with a copy of the machine.
+#[derive(Clone, Debug, Default)]
+pub struct Player {
+    /// Drivers in load order; those whose `DriverEntry` failed, and those that left, are here too.
+    drivers: Vec<(Driver, bool)>,
+    checks: Vec<Check>,
+    /// Drivers of which it was expected that they do not start.
+    failures: Vec<String>,
+    observer: Observer,
+    /// Whether the last step was a look.
+    looking: bool,
+    /// The step that is under way, or was when the machine stopped.
+    place: Option<Place>,
+}
+
+impl Player {
+    /// Makes a player that has played nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Plays steps. A driver whose `DriverEntry` fails is out of the run, and the others go on, as on Windows. An
+    /// expectation that is not met is remembered, and the run goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`MachineError::Ended`] where the machine died; [`MachineError::Refused`] where a step names an object that does not
+    /// exist, or an image cannot be loaded.
+    pub fn play(&mut self, machine: &mut Machine, steps: &[Step]) -> Result<(), MachineError> {
+        for step in steps {
+            self.place.clone_from(&step.place);
+            self.step(machine, step)?;
+            self.looking = matches!(step.act, Act::Expect(_));
+        }
+        self.place = None;
+        Ok(())
+    }
+
+    /// Returns where the step stands that was under way last.
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
+    /// Asks the drivers that are still there to leave, the last one first.
+    ///
+    /// # Errors
+    ///
+    /// [`MachineError::Ended`] where the machine died.
+    pub fn leave(&mut self, machine: &mut Machine) -> Result<(), MachineError> {
+        for (driver, there) in self.drivers.iter_mut().rev() {
+            if std::mem::take(there) {
+                machine.unload(driver)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, machine: &mut Machine, step: &Step) -> Result<(), MachineError> {
+        match &step.act {
+            Act::Load(driver) => {
+                let driver = machine.load(&driver.name, &driver.image)?;
+                let there = driver.status.is_success();
+                self.drivers.push((driver, there));
+            }
+            Act::Ring(ring) => {
+                let done = machine.ring(ring);
+                return done.map_err(|error| with_near_object(machine, &ring.object, error));
+            }
+            Act::Event(event) => machine.event(event)?,
+            Act::Wait(time) => machine.advance(*time)?,
+            Act::Unload(name) => return self.unload(machine, name),
+            Act::Expect(expectation) => {
+                if !self.looking {
+                    self.observer.look(machine.events());
+                }
+                let got = self.compare(machine, expectation)?;
+                self.checks.push(check(expectation, got, step.place.as_ref()));
+            }
+        }
+        Ok(())
+    }
+
+    fn unload(&mut self, machine: &mut Machine, name: &str) -> Result<(), MachineError> {
+        let Some((driver, there)) = self.drivers.iter_mut().rev().find(|(driver, _)| driver.name == name)
+        else {
+            return Err(MachineError::Refused(format!("no driver `{}` is loaded", printable(name))));
+        };
+        // One whose `DriverEntry` failed is gone already, as on Windows.
+        if std::mem::take(there) {
+            machine.unload(driver)?;
+        }
+        Ok(())
+    }
+
+    /// Returns what was got instead of what was expected.
+    fn compare(
+        &mut self,
+        machine: &mut Machine,
+        expectation: &Expectation,
+    ) -> Result<Option<String>, MachineError> {
+        Ok(match expectation {
+            Expectation::Status { driver, status } => {
+                let known = self.drivers.iter().find(|(known, _)| known.name == *driver);
+                let Some((known, _)) = known else {
+                    return Ok(Some("a driver that was never loaded".into()));
+                };
+                if !status.is_met(known.status) {
+                    return Ok(Some(known.status.to_string()));
+                }
+                if !known.status.is_success() {
+                    self.failures.push(known.name.clone());
+                }
+                None
+            }
+            Expectation::Exists { object, exists } => {
+                let snapshot = machine.snapshot()?;
+                match (find(&snapshot, object).is_some(), *exists) {
+                    (true, false) => Some("one".into()),
+                    (false, true) => Some(missing(&snapshot, object)),
+                    _ => None,
+                }
+            }
+            Expectation::Listeners { object, driver, count } => {
+                let snapshot = machine.snapshot()?;
+                let Some(found) = find(&snapshot, object) else {
+                    return Ok(Some(missing(&snapshot, object)));
+                };
+                let wanted = |routine: u64| {
+                    driver.is_none() || self.observer.driver(routine).as_deref() == driver.as_deref()
+                };
+                let there = found.listeners.iter().filter(|listener| wanted(listener.routine)).count() as u32;
+                (there != *count).then(|| there.to_string())
+            }
+            Expectation::Deliveries { object, driver, count } => {
+                let there = self.observer.deliveries(object.as_deref(), driver.as_deref());
+                (there != *count).then(|| there.to_string())
+            }
+            Expectation::Printed { text, driver, count } => {
+                let printed: Vec<&str> = self.observer.prints(driver.as_deref()).collect();
+                let there = printed.iter().filter(|printed| printed.contains(text.as_str())).count() as u32;
+                let met = count.map_or(there > 0, |count| there == count);
+                (!met).then(|| match (there, printed.last()) {
+                    (0, Some(last)) => format!("other output, last `{}`", printable(last.trim_end())),
+                    (0, None) => "no output".into(),
+                    (there, _) => super::expect::plural(there, "time", "times"),
+                })
+            }
+        })
+    }
+}
+
+fn find<'a>(snapshot: &'a Snapshot, object: &str) -> Option<&'a record::ObjectSnapshot> {
+    let named = |name: &str| name.eq_ignore_ascii_case(object);
+    snapshot.objects.iter().find(|it| it.name.as_deref().is_some_and(named))
+}
+
+fn names(snapshot: &Snapshot) -> impl Iterator<Item = &str> {
+    snapshot.objects.iter().filter_map(|object| object.name.as_deref())
+}
+
+fn missing(snapshot: &Snapshot, object: &str) -> String {
+    match near::nearest(object, names(snapshot)) {
+        Some(near) => format!("none of this name, but one `{near}`"),
+        None => "none".into(),
+    }
+}
+
+/// Names the object that was probably meant, where a ring was refused because there is none.
+fn with_near_object(machine: &mut Machine, object: &str, error: MachineError) -> MachineError {
+    let MachineError::Refused(why) = error else { return error };
+    let near = machine
+        .snapshot()
+        .ok()
+        .and_then(|snapshot| near::nearest(object, names(&snapshot)).map(str::to_owned))
+        .filter(|near| !near.eq_ignore_ascii_case(object));
+    MachineError::Refused(match (near, why.split_once("\nhint: ")) {
+        (Some(near), Some((message, hint))) => format!("{message}\nhint: did you mean `{near}`? {hint}"),
+        _ => why,
+    })
+}
+
+impl Scenario {
+    /// Plays it from beginning to end. A machine that dies ends the run, and the report tells how.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the machine cannot be had, where an image is refused, where a step names an object that does not
+    /// exist, and where the dump cannot be written. What happened until then is in the error's report; the drivers that
+    /// were loaded have been asked to leave all the same.
+    pub fn run(&self) -> Result<Report, Stopped> {
+        let named = |error: io::Error| {
+            let path = self.dump.as_deref().unwrap_or(Path::new("")).display();
+            MachineError::Write(io::Error::new(error.kind(), format!("`{path}`: {error}")))
+        };
+        let mut dump = self.dump.as_ref().map(File::create).transpose().map_err(named)?;
+        let played = Machine::boot(self.config.clone()).map(|mut machine| {
+            let mut player = Player::new();
+            let mut done = player.play(&mut machine, &self.steps);
+            if done.is_ok() {
+                done = dump.as_mut().map_or(Ok(()), |file| machine.dump(&mut BufWriter::new(file)));
+            }
+            let left = if self.keep_loaded { Ok(()) } else { player.leave(&mut machine) };
+            let place = player.place.clone();
+            (done.and(left), place, self.judge(machine.finish(), player))
+        });
+        if let Some(path) = &self.dump
+            && dump.is_none_or(|file| file.metadata().map_or(0, |facts| facts.len()) == 0)
+        {
+            std::fs::remove_file(path).map_err(named)?;
+        }
+        match played? {
+            (Ok(()) | Err(MachineError::Ended), _, report) => Ok(report),
+            (Err(error), place, report) => Err(Stopped { error, place, report: Some(Box::new(report)) }),
+        }
+    }
+
+    /// Holds the report of a machine that `player` played on to what the scenario says about rules and expects.
+    pub fn judge(&self, mut report: Report, player: Player) -> Report {
+        report.allowed = self.levels.apply(&mut report.findings) as u64;
+        let looks = self.steps.iter().filter_map(|step| match &step.act {
+            Act::Expect(expectation) => Some((expectation, step.place.as_ref())),
+            _ => None,
+        });
+        let mut checks = player.checks;
+        for (expectation, place) in looks.skip(checks.len()) {
+            let got = format!("{} before it came to this", ending_words(&report.ending));
+            checks.push(check(expectation, Some(got), place));
+        }
+        report.expectations.checks = checks;
+        report.expectations.drivers = player.failures;
+        self.expected.judge(&mut report);
+        report
+    }
+}
+
+/// A run that was stopped by something that is not the drivers' doing.
+#[derive(Debug)]
+pub struct Stopped {
+    /// What stopped it.
+    pub error: MachineError,
+    /// The step that was under way, where a scenario file has it.
+    pub place: Option<Place>,
+    /// What happened until then, where there was a machine.
+    pub report: Option<Box<Report>>,
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Stopped {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+impl From<MachineError> for Stopped {
+    fn from(error: MachineError) -> Self {
+        Self { error, place: None, report: None }
+    }
+}
