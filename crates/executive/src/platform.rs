@@ -4,8 +4,8 @@
 //! Here they are one trait, so that a fiber machine, a test with ordinary threads, a model checker and
 //! somebody else's kernel are equals.
 //!
-//! Re-entrancy: [`Platform::invoke`], [`Platform::park`], [`Platform::spin_wait`] and [`Platform::set_irql`]
-//! may run other code of the same executive on the same host thread before they return. The executive
+//! Re-entrancy: [`Platform::invoke`], [`Platform::park`], [`Platform::spin_wait`], [`Platform::lock_point`] and
+//! [`Platform::set_irql`] may run other code of the same executive on the same host thread before they return. The executive
 //! therefore holds no Rust borrow and no lock of its own invention across them; the locks that are held there
 //! are NT's.
 
@@ -64,6 +64,9 @@ pub trait Platform {
     fn processor(&self) -> u8 {
         0
     }
+
+    /// A place where others may run although nobody waits: a spin lock or push lock is about to be taken, or was given back.
+    fn lock_point(&self) {}
 
     /// Takes one turn of a spin loop on `lock`. May run other threads, yield, or end the world with
     /// [`Platform::deadlock`] where the lock can never be released.
@@ -172,6 +175,9 @@ impl<T: Platform + ?Sized> Platform for &T {
     }
     fn processor(&self) -> u8 {
         (**self).processor()
+    }
+    fn lock_point(&self) {
+        (**self).lock_point();
     }
     fn spin_wait(&self, lock: *const KSPIN_LOCK) {
         (**self).spin_wait(lock);

@@ -9,6 +9,9 @@ pub struct Config {
     pub profile: String,
     /// Seed of everything that is a choice: cookies, handles, scheduling.
     pub seed: u64,
+    /// Order of threads to play again, instead of the one the seed chooses.
+    #[serde(skip)]
+    pub schedule: Option<record::Schedule>,
     /// Wall time one step (a load, a notify, an unload) may take before the machine is stopped. The clock drivers see
     /// is virtual and has nothing to do with it.
     pub timeout: Duration,
@@ -27,6 +30,7 @@ impl Default for Config {
         Self {
             profile: "win11-24h2".into(),
             seed: 0,
+            schedule: None,
             timeout: Duration::from_secs(10),
             trace_exports: false,
             kernel_listeners: true,

@@ -1,12 +1,14 @@
 //! What a machine leaves behind.
 
-use record::{DriverRecord, Ending, Event, HostFacts, Modules, Snapshot};
+use record::{DriverRecord, Ending, Event, HostFacts, Modules, Schedule, Snapshot};
 
 /// Everything about a run that is over.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The event stream, complete up to the end however it came.
     pub events: Vec<Event>,
+    /// Where the order of threads left that of seed 0; `None` where that was too often to be kept.
+    pub schedule: Option<Schedule>,
     /// How the run ended.
     pub ending: Ending,
     /// Every module that was ever mapped, with symbols; the kernel first.

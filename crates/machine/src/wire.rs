@@ -5,7 +5,7 @@
 //! [`Command::GoOn`] after the parent has emptied the ring. Both sides count the commands, and a reply carries the count, so
 //! that no reply is taken for another's.
 
-use record::{Module, Snapshot};
+use record::{Module, Schedule, Snapshot};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Longest message taken from the kernel process.
@@ -16,6 +16,8 @@ pub(crate) const LONGEST: usize = 64 << 20;
 pub(crate) enum Command {
     /// The ring has room again.
     GoOn,
+    /// Take choices from another seed, and the order of threads from a schedule.
+    Reseed { seed: u64, schedule: Option<Schedule> },
     /// Load a driver and call its `DriverEntry`.
     Load { name: String, image: Vec<u8> },
     /// Call `DriverUnload`, audit, unmap.

@@ -128,6 +128,7 @@ impl Export {
         if tracing {
             host.emit(What::ExportReturned { name: self.name.into(), value });
         }
+        host.leaving();
         value
     }
 }

@@ -46,6 +46,9 @@ pub trait Host: Platform + Sync {
     /// Gives other threads a chance to run. Called at the entry of every export.
     fn scheduling_point(&self);
 
+    /// Gives other threads a chance to run once more, without time passing. Called where an export is left.
+    fn leaving(&self) {}
+
     /// Burns time without giving up the processor: `KeStallExecutionProcessor`, in units of 100 ns.
     fn stall(&self, time: i64);
 

@@ -20,6 +20,7 @@ mod module;
 mod object;
 mod pool;
 mod report;
+mod schedule;
 mod trace;
 
 pub use difference::{Change, Difference, ListenerChange, ObjectChange};
@@ -34,4 +35,5 @@ pub use module::{KERNEL, Located, Module, Modules, Symbol};
 pub use object::{ListenerSnapshot, NamespaceEntry, ObjectSnapshot, Snapshot};
 pub use pool::{PageableSection, PoolBlockLeft, PoolBlockRecord, PoolMisuse, PoolNoticed, PoolWrong};
 pub use report::{Check, DriverRecord, Expectations, HostFacts, Report, Reproducible, UnloadOutcome};
+pub use schedule::{BadSchedule, SCHEDULER_VERSION, Schedule, Switch, Turn, parse_seed};
 pub use trace::{AskedName, AttemptVerdict, ListedObject, NamePlace, TraceAttempt, TraceLog};

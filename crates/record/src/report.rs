@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::{Ending, Event, Finding, Modules, Severity, Snapshot};
+use crate::{Ending, Event, Finding, Modules, Schedule, Severity, Snapshot};
 
 /// What became of a driver at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +102,8 @@ pub struct Report {
     pub build: u32,
     /// Seed.
     pub seed: u64,
+    /// The schedule it ran; `None` where it was too long to be kept.
+    pub schedule: Option<Schedule>,
     /// Drivers in load order.
     pub drivers: Vec<DriverRecord>,
     /// Modules, the kernel first.

@@ -134,6 +134,7 @@ impl Machine {
             profile: self.config.profile,
             build,
             seed: self.config.seed,
+            schedule: outcome.schedule,
             drivers,
             modules: outcome.modules,
             reproducible: reproducible(&outcome.ending),

@@ -1,17 +1,23 @@
 //! Schedules: a seed decides one, the same every time, and no schedule breaks a driver that is right.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use record::{Ending, Report};
-use ringbell::{Config, Play};
+use ringbell::{Config, Play, Stopped};
+
+fn driver(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../drivers/bin").join(format!("{name}.sys"))
+}
+
+fn with(name: &str, config: Config) -> Result<Report, Stopped> {
+    let path = driver(name);
+    let image = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    Play { config, drivers: vec![(format!("{name}.sys"), image)], ..Play::default() }.run()
+}
 
 fn play(name: &str, seed: u64) -> Report {
-    let file = format!("{name}.sys");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../drivers/bin").join(&file);
-    let image = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let config = Config { seed, ..Config::default() };
-    Play { config, drivers: vec![(file, image)], ..Play::default() }.run().unwrap()
+    with(name, Config { seed, ..Config::default() }).unwrap()
 }
 
 const THREADED: [&str; 3] = ["exports-threads", "exports-callbacks-threads", "exports-locks"];
@@ -25,6 +31,62 @@ fn a_seed_gives_the_same_stream_every_time() {
                 assert_eq!(play(name, seed).events, first.events, "{name}, seed {seed}");
             }
         }
+    }
+}
+
+#[test]
+fn a_schedule_gives_the_stream_of_the_seed_that_it_came_from() {
+    for name in THREADED {
+        for seed in [0, 1, 2, 5, 9, 12_345] {
+            let first = play(name, seed);
+            let schedule = first.schedule.clone().expect("short enough");
+            assert!(seed != 0 || schedule.switches.is_empty(), "{name}: {schedule}");
+            // Through its text, as people pass it.
+            let config =
+                Config { seed, schedule: Some(schedule.to_string().parse().unwrap()), ..Config::default() };
+            let again = with(name, config).unwrap();
+            assert_eq!(again.events, first.events, "{name}, seed {seed}: {schedule}");
+            assert_eq!(again.schedule, Some(schedule), "{name}, seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_schedule_that_does_not_fit_is_said_so_and_the_run_told_all_the_same() {
+    for text in ["s1:1=4000000", "s1:60000000000=256", "s1:0=step"] {
+        let config = Config { schedule: Some(text.parse().unwrap()), ..Config::default() };
+        let stopped = with("exports-threads", config).unwrap_err();
+        let said = stopped.to_string();
+        assert!(said.contains("the schedule does not fit this run: "), "{said}");
+        assert_eq!(stopped.report.unwrap().ending, Ending::Finished);
+    }
+}
+
+#[test]
+fn seeds_and_schedules_that_are_none_are_refused_in_one_line() {
+    let cases = [
+        ["--seed", "many", "error: `many` is no seed"],
+        ["--seed", "-1", "error: `-1` is no seed"],
+        ["--seed", "7@2", "error: the seed is of scheduler version 2, and this is version 1"],
+        ["--schedule", "s0:1=8", "error: the schedule is of scheduler version 0, and this is version 1"],
+        ["--schedule", "1=8", "error: `1=8` is no part of a schedule"],
+        ["--schedule", "s1:9=8,3=8", "error: point 3 of the schedule does not come after the one before it"],
+        [
+            "--schedule",
+            "s1:9=4000000",
+            "error: the schedule does not fit this run: thread 4000000 was to run at point 9",
+        ],
+    ];
+    for [option, value, expected] in cases {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_ringbell"))
+            .args(["run", driver("exports-threads").to_str().unwrap(), option, value])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.starts_with(expected), "{option} {value}: {said}");
+        assert_eq!(said.lines().count(), 2, "{option} {value}: {said}");
+        assert!(said.contains("\nhint: "), "{option} {value}: {said}");
+        assert_eq!(output.status.code(), Some(2), "{option} {value}");
     }
 }
 

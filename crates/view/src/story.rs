@@ -25,8 +25,29 @@ pub fn story(report: &Report) -> String {
     stayed(report, &mut out);
     findings(report, &mut out);
     expectations(report, &mut out);
+    schedule(report, &mut out);
     let _ = writeln!(out, "\nverdict: {}", verdict(report));
     out
+}
+
+/// Most switches of a schedule that are shown; the report for programs has them all.
+const SWITCHES: usize = 12;
+
+/// Says how the order of threads can be had again, where it was not that of seed 0.
+fn schedule(report: &Report, out: &mut String) {
+    match &report.schedule {
+        Some(schedule) if schedule.switches.is_empty() => {}
+        Some(schedule) if schedule.switches.len() <= SWITCHES => {
+            let _ = writeln!(out, "\nschedule {schedule}");
+        }
+        Some(schedule) => {
+            let count = schedule.switches.len();
+            let _ = writeln!(out, "\nschedule of {count} switches (`--format json` shows it)");
+        }
+        None => {
+            let _ = writeln!(out, "\nschedule of too many switches to be kept");
+        }
+    }
 }
 
 /// Returns the verdict: one phrase that is only `clean` where everything was seen and nothing was wrong.

@@ -38,6 +38,7 @@ impl<P: Platform> Executive<P> {
         // SAFETY: the caller's promise.
         let lock = unsafe { Live::new(lock) };
         let word = field!(lock, EX_PUSH_LOCK, Value).atomic();
+        self.ke_outside(|| self.platform().lock_point());
         while word.compare_exchange(0, LOCKED, Ordering::Acquire, Ordering::Relaxed).is_err() {
             self.push_lock_wait(lock);
         }
@@ -52,6 +53,7 @@ impl<P: Platform> Executive<P> {
         // SAFETY: the caller's promise.
         let lock = unsafe { Live::new(lock) };
         let word = field!(lock, EX_PUSH_LOCK, Value).atomic();
+        self.ke_outside(|| self.platform().lock_point());
         loop {
             let seen = word.load(Ordering::Relaxed);
             if seen != LOCKED {
@@ -79,9 +81,10 @@ impl<P: Platform> Executive<P> {
             // The last shared owner leaves nothing behind, an exclusive one neither.
             let next = if seen >> 4 > 1 { seen - SHARE } else { 0 };
             if word.compare_exchange(seen, next, Ordering::Release, Ordering::Relaxed).is_ok() {
-                return;
+                break;
             }
         }
+        self.ke_outside(|| self.platform().lock_point());
     }
 
     /// Enters a guarded region and takes `lock` for writing.

@@ -93,6 +93,7 @@ impl<P: Platform> Executive<P> {
     }
 
     pub(crate) fn ke_acquire_at_dpc(&self, lock: Live<KSPIN_LOCK>) {
+        self.ke_outside(|| self.platform().lock_point());
         while !try_acquire(lock) {
             self.ke_outside(|| self.platform().spin_wait(lock.ptr()));
         }
@@ -105,6 +106,7 @@ impl<P: Platform> Executive<P> {
 
     pub(crate) fn ke_release_from_dpc(&self, lock: Live<KSPIN_LOCK>) {
         lock.atomic().store(0, Ordering::Release);
+        self.ke_outside(|| self.platform().lock_point());
     }
 }
 

@@ -209,6 +209,24 @@ fn privileged_instructions_of_the_list_go_on() {
 }
 
 #[test]
+fn a_trap_is_a_scheduling_point_and_changes_no_register() {
+    let mut code = Vec::new();
+    code.extend(b"\xb9\x11\x11\0\0\xba\x22\x22\0\0\x41\xb8\x33\x33\0\0"); // mov ecx, 0x1111; edx, 0x2222; r8d, 0x3333
+    code.extend(b"\xb8\x44\x44\0\0\x66\x0f\x6e\xe8\x31\xc0"); // mov eax, 0x4444; movd xmm5, eax; xor eax, eax
+    code.extend(b"\xf9\x45\x0f\x20\xc1\x0f\x92\xc0"); // stc; mov r9, cr8; setc al
+    code.extend(b"\x01\xc8\x01\xd0\x44\x01\xc0"); // add eax, ecx; add eax, edx; add eax, r8d
+    code.extend(b"\x66\x0f\x7e\xe9\x01\xc8\xc3"); // movd ecx, xmm5; add eax, ecx; ret
+    let outcome = run(&code);
+    assert_eq!(notes(&outcome).last(), Some(&"returned 0xaaab"));
+    // Time passed at the trap, as it does at an export.
+    let time = |wanted: fn(&What) -> bool| {
+        outcome.events.iter().find(|event| wanted(&event.what)).map(|event| event.time)
+    };
+    let trapped = time(|what| matches!(what, What::Emulated { .. })).expect("a trap");
+    assert_eq!(time(|what| matches!(what, What::Note { .. })), Some(trapped + 1));
+}
+
+#[test]
 fn shared_user_data_answers() {
     // mov rax, 0xFFFFF78000000260; mov eax, [rax]; ret
     let mut code = b"\x48\xb8".to_vec();

@@ -3,7 +3,8 @@
 //! A fiber has two stacks. Host code runs on the host stack, driver code on the driver stack (24 KiB, as on Windows), so a
 //! driver's stack never holds host data, and a driver that overruns it hits a guard. Where each stack continues is
 //! kept in two slots of the processor's `KPCR` page, reached through GS: `HOST` while driver code runs, `DRIVER`
-//! while host code runs. Entries nest to any depth: each saves the slots of the one before on the host stack.
+//! while host code runs. Entries nest to any depth: each saves the slots of the one before on the host stack. A third way in
+//! is [`trap_entry`], behind an instruction that trapped and was emulated.
 //!
 //! corosensei was weighed and not taken: its coroutines are asymmetric with one stack each, and the two crossings below
 //! would be needed beside it anyway. Unwinding never crosses a fiber: the world ends by `_exit`.
@@ -20,6 +21,18 @@ pub(crate) const HOST: usize = KPCR_HOST_OFFSET;
 
 /// Offset in the `KPCR` page of the slot with the driver stack pointer.
 pub(crate) const DRIVER: usize = KPCR_HOST_OFFSET + 8;
+
+/// Offset in the `KPCR` page of the slot that says where driver code goes on behind a trap.
+pub(crate) const TRAP_RIP: usize = KPCR_HOST_OFFSET + 16;
+
+/// Offset in the `KPCR` page of the slot that keeps the driver's stack pointer while registers come and go.
+const TRAP_RSP: usize = KPCR_HOST_OFFSET + 24;
+
+/// Bytes for an `XSAVE` area in its standard form with the parts of [`STATE`], which end at 2688.
+const STATE_BYTES: usize = 0xB00;
+
+/// Parts of the extended state that driver code may use and host code may change: x87, SSE, AVX, AVX-512.
+const STATE: u32 = 0xE7;
 
 /// MXCSR of host code and of a fresh driver call: all exceptions masked, round to nearest.
 static MXCSR: u32 = 0x1F80;
@@ -137,6 +150,85 @@ pub(crate) unsafe extern "C" fn export_entry() {
         driver = const DRIVER,
         mxcsr = sym MXCSR,
         dispatch = sym super::dispatch::dispatch,
+    )
+}
+
+/// Where driver code is sent behind an instruction that was emulated: gives others a chance to run, then goes on at the address
+/// in the slot `TRAP_RIP` with every register as it was. Needs a processor with `XSAVE`.
+///
+/// Never called by Rust: its address is written into the context of a signal. What the slots held is kept on the host
+/// stack, since the fiber may go on when others have used them.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn trap_entry() {
+    naked_asm!(
+        "mov gs:[{trap_rsp}], rsp",
+        "mov rsp, gs:[{host}]",
+        "pushfq",
+        "push rax",
+        "push rcx",
+        "push rdx",
+        "push rbx",
+        "push rbp",
+        "push rsi",
+        "push rdi",
+        "push r8",
+        "push r9",
+        "push r10",
+        "push r11",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "push qword ptr gs:[{trap_rsp}]",
+        "push qword ptr gs:[{trap_rip}]",
+        "mov rax, gs:[{trap_rsp}]",
+        "mov gs:[{driver}], rax",
+        "mov rbx, rsp",
+        "sub rsp, {bytes}",
+        "and rsp, -64",
+        // The header of the area has to be zero.
+        "cld",
+        "xor eax, eax",
+        "lea rdi, [rsp + 512]",
+        "mov ecx, 8",
+        "rep stosq",
+        "mov eax, {state}",
+        "xor edx, edx",
+        "xsave64 [rsp]",
+        "ldmxcsr [rip + {mxcsr}]",
+        "call {trapped}",
+        "mov eax, {state}",
+        "xor edx, edx",
+        "xrstor64 [rsp]",
+        "mov rsp, rbx",
+        "pop qword ptr gs:[{trap_rip}]",
+        "pop qword ptr gs:[{trap_rsp}]",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop r11",
+        "pop r10",
+        "pop r9",
+        "pop r8",
+        "pop rdi",
+        "pop rsi",
+        "pop rbp",
+        "pop rbx",
+        "pop rdx",
+        "pop rcx",
+        "pop rax",
+        "popfq",
+        "mov rsp, gs:[{trap_rsp}]",
+        "jmp qword ptr gs:[{trap_rip}]",
+        host = const HOST,
+        driver = const DRIVER,
+        trap_rip = const TRAP_RIP,
+        trap_rsp = const TRAP_RSP,
+        bytes = const STATE_BYTES,
+        state = const STATE,
+        mxcsr = sym MXCSR,
+        trapped = sym super::dispatch::trapped,
     )
 }
 

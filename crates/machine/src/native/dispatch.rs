@@ -1,12 +1,12 @@
-//! From the assembly into the export table.
+//! From the assembly into the export table and the scheduler.
 
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
 use ntoskrnl::CallFrame;
 
-use super::fault;
 use super::processor::NOW;
+use super::{fault, world};
 use crate::plan;
 
 /// Serves one export call. Called by [`export_entry`](super::context::export_entry) on the host stack.
@@ -28,4 +28,9 @@ pub(crate) unsafe extern "C" fn dispatch(index: u32, frame: *mut u64) -> u64 {
     let value = ntoskrnl::dispatch(index, &frame);
     NOW.caller.store(outer, Ordering::Relaxed);
     value
+}
+
+/// Lets others run. Called by [`trap_entry`](super::context::trap_entry) on the host stack.
+pub(crate) extern "C" fn trapped() {
+    world::trapped();
 }

@@ -39,6 +39,10 @@ impl Platform for World {
         old
     }
 
+    fn lock_point(&self) {
+        self.leaving();
+    }
+
     fn spin_wait(&self, lock: *const KSPIN_LOCK) {
         let irql = processor::irql();
         if irql < Irql::DISPATCH && self.scheduler.give_way() {
@@ -199,6 +203,12 @@ impl Host for World {
 
     fn scheduling_point(&self) {
         self.point();
+    }
+
+    fn leaving(&self) {
+        if processor::irql() < Irql::DISPATCH {
+            self.scheduler.point();
+        }
     }
 
     fn stall(&self, time: i64) {

@@ -33,7 +33,7 @@ pub(crate) fn main() -> ! {
         world.channel.send(&Reply::Refused(why));
         sys::exit_now(exit::NO_MACHINE);
     }
-    world.scheduler.policy.begin();
+    world.reseed(world.config.seed, None);
     confine::confine();
     world.channel.send(&Reply::Booted {
         nonce: shared.nonce(),
@@ -82,6 +82,10 @@ fn serve(world: &'static World, command: Command) -> Reply {
         Command::GoOn => Reply::Done,
         Command::Step { text } => {
             world.record(What::Step { text });
+            Reply::Done
+        }
+        Command::Reseed { seed, schedule } => {
+            world.reseed(seed, schedule);
             Reply::Done
         }
         Command::Load { name, image } => {

@@ -76,7 +76,21 @@ impl Machine {
         match process.exchange(None, BOOT_LIMIT) {
             Some(Reply::Booted { nonce: theirs, kernel, build }) if theirs == nonce => {
                 let modules = Modules(vec![kernel]);
-                Ok(Self { process, config, started, modules, images: Vec::new(), drivers: Vec::new(), build })
+                let mut machine = Self {
+                    process,
+                    config,
+                    started,
+                    modules,
+                    images: Vec::new(),
+                    drivers: Vec::new(),
+                    build,
+                };
+                // Not a part of the configuration, which has to be short.
+                if let Some(schedule) = machine.config.schedule.clone() {
+                    let seed = machine.config.seed;
+                    machine.done(&Command::Reseed { seed, schedule: Some(schedule) })?;
+                }
+                Ok(machine)
             }
             Some(Reply::Refused(why)) => Err(MachineError::Boot(why)),
             Some(_) => Err(MachineError::Boot("the kernel process answered something else".into())),
@@ -305,6 +319,7 @@ impl Machine {
             ending
         });
         Outcome {
+            schedule: self.process.shared.schedule(),
             ending,
             events: std::mem::take(&mut self.process.events),
             modules: std::mem::take(&mut self.modules),

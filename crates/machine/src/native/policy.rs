@@ -1,31 +1,59 @@
 //! Which of the threads that can run runs next, and when the running one is interrupted.
 //!
-//! NT preempts a thread below `DISPATCH_LEVEL` at any instruction; here it may happen at scheduling points: at every
-//! export call, when the IRQL falls below `DISPATCH_LEVEL`, and while a lock is spun on. Seed 0 never interrupts and takes the threads in
-//! turn. Any other seed draws one of two ways once: *random* interrupts with a drawn chance and takes any thread; *priorities* (PCT:
-//! Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", ASPLOS 2010) gives
-//! each thread a random priority, always runs the highest, and lowers the running one's at a few drawn points, which finds bugs
-//! that need few, well placed switches. Nothing but the seed decides.
+//! NT preempts a thread below `DISPATCH_LEVEL` at any instruction; here it may happen at scheduling points: where an
+//! export is entered and left, where a trapped instruction was emulated, where the IRQL falls below `DISPATCH_LEVEL`, where a
+//! push lock is taken or given back, where a wait is over, and while a lock is spun on. Seed 0 never interrupts and takes the
+//! threads in turn. Any other seed draws one of two ways once: *random* interrupts with a drawn chance and takes any
+//! thread; *priorities* (PCT: Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding
+//! Bugs", ASPLOS 2010) gives each thread a random priority, always runs the highest, and lowers the running one's at
+//! a few drawn points, which finds bugs that need few, well placed switches. A schedule is the third way: it says itself
+//! where the order of turn is left. Nothing but seed and schedule decides.
+//!
+//! Points are numbered where there is a choice, and every departure from the order of turn is recorded, so that any run can be
+//! played again without its seed's draws.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+
+use record::{Schedule, Switch, Turn};
 
 use super::random::Random;
 
 /// Most points at which priorities change.
 const CHANGES: u64 = 4;
 
-/// A seeded choice of schedules.
+/// Where choices come from.
+#[derive(Clone, Debug)]
+pub(crate) enum Order {
+    /// A seed.
+    Seed(u64),
+    /// A schedule, exactly.
+    Schedule(Schedule),
+}
+
+/// A thread that can run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidate {
+    /// What a schedule calls it.
+    pub(crate) turn: Turn,
+    /// Its priority, where threads are chosen by priority.
+    pub(crate) priority: u64,
+}
+
+/// A choice of schedules.
 #[derive(Debug)]
 pub(crate) struct Policy {
     /// Apart from the machine's other random numbers, so that a cookie does not depend on a schedule.
     random: Random,
-    kind: Kind,
+    kind: RefCell<Kind>,
     /// Whether exploring has begun. The boot is the same for all seeds.
     on: Cell<bool>,
-    /// Scheduling points so far.
+    /// Points so far at which there was a choice.
     points: Cell<u64>,
     /// The next lower priority to give.
     low: Cell<u64>,
+    /// Takes what was not in turn.
+    record: fn(Switch),
 }
 
 #[derive(Debug)]
@@ -34,43 +62,51 @@ enum Kind {
     /// Interrupts at one point in so many.
     Random(u64),
     /// Points at which the running thread becomes the lowest.
-    Priorities(RefCell<Vec<u64>>),
+    Priorities(Vec<u64>),
+    /// What is left of a schedule.
+    Replay(VecDeque<Switch>),
 }
 
 impl Policy {
-    /// Draws the way of `seed`.
-    pub(crate) fn new(seed: u64) -> Self {
-        let policy = |random, kind| Self {
-            random,
-            kind,
+    /// Makes a policy that takes threads in turn until [`Policy::reseed`]; tells `record` of what is not in turn.
+    pub(crate) fn new(record: fn(Switch)) -> Self {
+        Self {
+            random: Random::new(0),
+            kind: RefCell::new(Kind::InTurn),
             on: Cell::new(false),
             points: Cell::new(0),
-            // Priorities given later are lower than all given before, and than all drawn ones.
-            low: Cell::new(1 << 32),
-        };
-        if seed == 0 {
-            return policy(Random::new(0), Kind::InTurn);
+            low: Cell::new(0),
+            record,
         }
-        let random = Random::new(seed ^ 0x7C15_5EED_0F5C_4ED5);
-        let kind = if random.below(2) == 0 {
-            Kind::Random(2 << random.below(5))
-        } else {
-            // How long the run will be is not known: lengths of all magnitudes are tried.
-            let length = 16_u64 << random.below(9);
-            let count = random.below(CHANGES + 1);
-            Kind::Priorities(RefCell::new((0..count).map(|_| random.below(length)).collect()))
-        };
-        policy(random, kind)
     }
 
-    /// Begins to explore.
-    pub(crate) fn begin(&self) {
+    /// From here on choices follow `order`, and points are counted: once after the boot, and again in each fork of a machine,
+    /// before driver code goes on. What was recorded until then stays true: points are not counted anew.
+    pub(crate) fn reseed(&self, order: Order) {
         self.on.set(true);
+        // Priorities given later are lower than all given before, and than all drawn ones.
+        self.low.set(1 << 32);
+        let kind = match order {
+            Order::Schedule(schedule) => {
+                self.random.restart(0);
+                Kind::Replay(schedule.switches.into())
+            }
+            Order::Seed(seed) => {
+                self.random.restart(seed ^ 0x7C15_5EED_0F5C_4ED5);
+                if seed == 0 { Kind::InTurn } else { self.draw_kind() }
+            }
+        };
+        *self.kind.borrow_mut() = kind;
     }
 
-    /// Returns whether threads are taken in turn and never interrupted.
-    pub(crate) fn in_turn(&self) -> bool {
-        matches!(self.kind, Kind::InTurn) || !self.on.get()
+    fn draw_kind(&self) -> Kind {
+        if self.random.below(2) == 0 {
+            return Kind::Random(2 << self.random.below(5));
+        }
+        // How long the run will be is not known: lengths of all magnitudes are tried.
+        let length = 16_u64 << self.random.below(9);
+        let count = self.random.below(CHANGES + 1);
+        Kind::Priorities((0..count).map(|_| self.points.get() + self.random.below(length)).collect())
     }
 
     /// Draws a priority for a thread.
@@ -80,74 +116,214 @@ impl Policy {
 
     /// Returns a priority below every other.
     pub(crate) fn lowest(&self) -> u64 {
-        self.low.set(self.low.get() - 1);
+        self.low.set(self.low.get().saturating_sub(1));
         self.low.get()
     }
 
-    /// Chooses among ready threads, given their priorities in the order in which they became ready.
-    pub(crate) fn choose(&self, priorities: &[u64]) -> usize {
-        match self.kind {
-            _ if self.in_turn() => 0,
+    /// Numbers a point. `None` before exploring has begun.
+    fn number(&self) -> Option<u64> {
+        self.on.get().then(|| self.points.replace(self.points.get() + 1))
+    }
+
+    /// Notes that `to` was chosen at point `number` and was not in turn.
+    fn departs(&self, number: u64, to: Turn) {
+        (self.record)(Switch { point: number, to });
+    }
+
+    /// Returns what a schedule that is replayed wants at point `number`, if it wants something.
+    fn wanted(&self, number: u64) -> Option<Turn> {
+        let Kind::Replay(left) = &mut *self.kind.borrow_mut() else { return None };
+        let next = left.front().filter(|next| next.point == number)?.to;
+        left.pop_front();
+        Some(next)
+    }
+
+    /// The schedule that is replayed wants what cannot be: nothing that it says later has a meaning.
+    fn give_up(&self) {
+        if let Kind::Replay(left) = &mut *self.kind.borrow_mut() {
+            left.clear();
+        }
+    }
+
+    /// Chooses among threads that can run, in turn, while none runs. There must be one.
+    pub(crate) fn choose(&self, candidates: &[Candidate]) -> usize {
+        if candidates.len() < 2 {
+            return 0;
+        }
+        let Some(number) = self.number() else { return 0 };
+        let wanted = self.wanted(number);
+        let index = match &*self.kind.borrow() {
             Kind::InTurn => 0,
-            Kind::Random(_) => self.random.below(priorities.len() as u64) as usize,
-            Kind::Priorities(_) => {
-                let best = priorities.iter().enumerate().rev().max_by_key(|(_, priority)| **priority);
-                best.map_or(0, |(index, _)| index)
+            Kind::Random(_) => self.random.below(candidates.len() as u64) as usize,
+            Kind::Priorities(_) => highest(candidates),
+            Kind::Replay(_) => match wanted.map(|turn| position(candidates, turn)) {
+                None => 0,
+                Some(Some(index)) => index,
+                Some(None) => usize::MAX,
+            },
+        };
+        let Some(chosen) = candidates.get(index) else {
+            self.give_up();
+            return 0;
+        };
+        if index != 0 || wanted.is_some() {
+            self.departs(number, chosen.turn);
+        }
+        index
+    }
+
+    /// A point where the running thread, whose priority is `running`, could go on, or one of the others run. Returns which
+    /// other one does; `None`: it goes on.
+    pub(crate) fn point(
+        &self,
+        running: &Cell<u64>,
+        candidates: impl FnOnce() -> Vec<Candidate>,
+    ) -> Option<usize> {
+        let number = self.number()?;
+        let wanted = self.wanted(number);
+        let kind = self.kind.borrow();
+        let (index, candidates) = match &*kind {
+            Kind::InTurn => return None,
+            Kind::Random(one_in) => {
+                if self.random.below(*one_in) != 0 {
+                    return None;
+                }
+                let candidates = candidates();
+                // One more: the running thread itself.
+                (self.random.below(candidates.len() as u64 + 1) as usize, candidates)
             }
-        }
+            Kind::Priorities(changes) => {
+                if changes.contains(&number) {
+                    running.set(self.lowest());
+                }
+                let candidates = candidates();
+                let index = highest(&candidates);
+                let higher = candidates.get(index).is_some_and(|best| best.priority > running.get());
+                (if higher { index } else { candidates.len() }, candidates)
+            }
+            Kind::Replay(_) => {
+                let wanted = wanted?;
+                let candidates = candidates();
+                let index = position(&candidates, wanted);
+                if index.is_none() {
+                    drop(kind);
+                    self.give_up();
+                    return None;
+                }
+                (index.unwrap_or(candidates.len()), candidates)
+            }
+        };
+        let chosen = candidates.get(index)?;
+        self.departs(number, chosen.turn);
+        Some(index)
     }
 
-    /// Counts a scheduling point. Returns whether the running thread, of priority `running`, is interrupted, and a new
-    /// priority for it. `best` is the highest priority of the threads that can run.
-    pub(crate) fn point(&self, running: u64, best: u64) -> (bool, Option<u64>) {
-        if self.in_turn() {
-            return (false, None);
-        }
-        let number = self.points.replace(self.points.get() + 1);
-        match &self.kind {
-            Kind::InTurn => (false, None),
-            Kind::Random(one_in) => (self.random.below(*one_in) == 0, None),
-            Kind::Priorities(changes) if changes.borrow().contains(&number) => (true, Some(self.lowest())),
-            Kind::Priorities(_) => (best > running, None),
-        }
-    }
-
-    /// Returns how many turns other threads get after a step of the scenario; `all` where they are let come to rest.
+    /// Draws how many turns other threads get after a step of the scenario, of `all` that let them come to rest.
     pub(crate) fn turns(&self, all: u32) -> u32 {
-        if self.in_turn() || self.random.below(2) == 0 { all } else { self.random.below(8) as u32 }
+        let kind = self.kind.borrow();
+        if !self.on.get() || matches!(*kind, Kind::InTurn | Kind::Replay(_)) || self.random.below(2) == 0 {
+            return all;
+        }
+        self.random.below(8) as u32
     }
+
+    /// A point where the scenario could go on although threads can run. Returns whether it does: in turn it waits; a seed
+    /// lets it go on where `over`.
+    pub(crate) fn goes_on(&self, over: bool) -> bool {
+        let Some(number) = self.number() else { return false };
+        let over = match self.wanted(number) {
+            Some(Turn::Step) => true,
+            Some(Turn::Thread { .. }) => {
+                self.give_up();
+                false
+            }
+            None => over,
+        };
+        if over {
+            self.departs(number, Turn::Step);
+        }
+        over
+    }
+}
+
+/// Returns the position of the highest priority, the first of equal ones.
+fn highest(candidates: &[Candidate]) -> usize {
+    let best = candidates.iter().enumerate().rev().max_by_key(|(_, candidate)| candidate.priority);
+    best.map_or(0, |(index, _)| index)
+}
+
+fn position(candidates: &[Candidate], turn: Turn) -> Option<usize> {
+    candidates.iter().position(|candidate| candidate.turn == turn)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn decisions(seed: u64) -> Vec<(usize, bool)> {
-        let policy = Policy::new(seed);
-        policy.begin();
-        let priorities: Vec<u64> = (0..5).map(|_| policy.priority()).collect();
-        (0..500).map(|_| (policy.choose(&priorities), policy.point(priorities[0], priorities[1]).0)).collect()
+    thread_local! {
+        static RECORDED: RefCell<Vec<Switch>> = const { RefCell::new(Vec::new()) };
     }
 
-    #[test]
-    fn seed_0_takes_threads_in_turn_and_never_interrupts() {
-        assert!(decisions(0).iter().all(|decision| *decision == (0, false)));
+    fn candidates() -> Vec<Candidate> {
+        let candidate =
+            |id| Candidate { turn: Turn::Thread { id, processor: 0 }, priority: u64::from(id) << 33 };
+        [8, 16, 12].map(candidate).to_vec()
+    }
+
+    /// What was decided at 300 points, what was recorded, and what a schedule of that records.
+    fn decide(order: Order) -> (Vec<Option<usize>>, Vec<Switch>) {
+        RECORDED.take();
+        let policy = Policy::new(|switch| RECORDED.with_borrow_mut(|all| all.push(switch)));
+        policy.reseed(order);
+        let running = Cell::new(14 << 33);
+        let decisions = (0..100)
+            .flat_map(|_| {
+                let waits = policy.goes_on(policy.turns(10) < 10);
+                [Some(policy.choose(&candidates())), policy.point(&running, candidates), waits.then_some(9)]
+            })
+            .collect();
+        (decisions, RECORDED.take())
     }
 
     #[test]
     fn a_seed_decides_the_same_every_time_and_seeds_differ() {
-        let all: std::collections::BTreeSet<_> = (1..50).map(decisions).collect();
+        let all: std::collections::BTreeSet<_> = (1..50).map(|seed| decide(Order::Seed(seed)).0).collect();
         // Seeds that draw priorities and no change point may well agree.
         assert!(all.len() > 25, "{}", all.len());
         for seed in 1..50 {
-            assert_eq!(decisions(seed), decisions(seed));
+            assert_eq!(decide(Order::Seed(seed)), decide(Order::Seed(seed)));
         }
     }
 
     #[test]
-    fn nothing_is_explored_before_it_begins() {
-        let policy = Policy::new(7);
-        assert_eq!(policy.choose(&[1, 2, 3]), 0);
-        assert_eq!(policy.point(0, u64::MAX), (false, None));
+    fn a_recorded_schedule_decides_what_its_seed_decided() {
+        for seed in 0..50 {
+            let (decisions, switches) = decide(Order::Seed(seed));
+            let schedule = Schedule { switches, ..Schedule::default() };
+            assert_eq!(seed == 0, schedule.switches.is_empty());
+            let read: Schedule = schedule.to_string().parse().unwrap();
+            assert_eq!(decide(Order::Schedule(read)), (decisions, schedule.switches), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_schedule_that_does_not_fit_is_left_where_it_does_not() {
+        for text in ["s1:1=16,4=99,7=8", "s1:1=16,3=8,7=8", "s1:1=16,5=step,7=8"] {
+            let wanted: Schedule = text.parse().unwrap();
+            let (decisions, switches) = decide(Order::Schedule(wanted.clone()));
+            assert_eq!(decisions[0], Some(1));
+            assert_eq!(switches.len(), 1, "{text}: {switches:?}");
+            let ran = Schedule { switches, ..Schedule::default() };
+            assert!(wanted.misfit(&ran).unwrap().contains("does not fit"), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_explored_or_counted_before_it_begins() {
+        let policy = Policy::new(|_| panic!("nothing is recorded"));
+        assert_eq!(policy.choose(&candidates()), 0);
+        assert_eq!(policy.point(&Cell::new(0), candidates), None);
+        assert!(!policy.goes_on(true));
+        assert_eq!(policy.points.get(), 0);
     }
 }

@@ -82,6 +82,19 @@ pub(crate) fn set_slots(slots: [u64; 2]) {
     }
 }
 
+/// Sets where driver code goes on behind a trap, and returns where it is sent meanwhile: to a scheduling point. `None`
+/// where this processor cannot save its registers so. Callable from a signal handler.
+pub(crate) fn resume_at(rip: u64) -> Option<u64> {
+    if !SAVES_STATE.load(Ordering::Relaxed) {
+        return None;
+    }
+    word(context::TRAP_RIP).store(rip, Ordering::Relaxed);
+    Some(context::trap_entry as *const () as u64)
+}
+
+/// Whether the processor has `XSAVE` and the host's kernel allows it. Found out before driver code runs.
+static SAVES_STATE: AtomicBool = AtomicBool::new(false);
+
 /// Makes `thread` the current one, `gs:[188h]`.
 pub(crate) fn set_current_thread(thread: *mut KTHREAD) {
     const OFFSET: usize = std::mem::offset_of!(KPCR, Prcb) + std::mem::offset_of!(KPRCB, CurrentThread);
@@ -108,6 +121,7 @@ pub(crate) fn start(profile: &Profile) -> Option<()> {
     // Major version 1, minor version 1, as every x64 kernel has it; the stall factor in the upper half.
     put(std::mem::offset_of!(KPCR, MajorVersion), 0x0000_0001_0001_0001);
     put(std::mem::offset_of!(KPCR, Prcb), 0x1F80);
+    SAVES_STATE.store(std::arch::is_x86_feature_detected!("xsave"), Ordering::Relaxed);
     memory::commit(plan::SHARED_DATA.base, plan::PAGE)?;
     fill_shared_data(profile);
     set_gs(plan::PROCESSORS.base).then_some(())

@@ -12,6 +12,11 @@ impl Random {
         Self(Cell::new(state))
     }
 
+    /// Starts anew at `state`.
+    pub(crate) fn restart(&self, state: u64) {
+        self.0.set(state);
+    }
+
     /// Draws the next number.
     pub(crate) fn draw(&self) -> u64 {
         let state = self.0.get().wrapping_add(0x9E37_79B9_7F4A_7C15);

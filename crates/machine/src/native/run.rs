@@ -119,9 +119,7 @@ impl World {
         let wanted = self.jobs_done.get() + 1;
         self.scheduler.unpark(Own::System.thread());
         self.run_until(&|| self.jobs_done.get() >= wanted);
-        let turns = Cell::new(0);
-        let most = self.scheduler.policy.turns(SETTLE);
-        self.scheduler.run(|| turns.replace(turns.get() + 1) >= most);
+        self.scheduler.settle(SETTLE);
         match result.take() {
             Some(result) => result,
             None => panic!("the step ended without a result"),

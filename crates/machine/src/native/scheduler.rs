@@ -1,9 +1,13 @@
 //! Who runs next.
 //!
 //! One host thread, many fibers. Fibers switch only where they ask to: parking, ending, giving way, and at scheduling
-//! points where the [`Policy`] says so: first come first served with seed 0. The clock is virtual: it moves a little with every export call and jumps to the next deadline when
-//! nobody can run, so a driver that sleeps ten seconds costs nothing. When nobody can run and no deadline is left,
-//! nothing will ever happen again, and that is told at once instead of after the time limit.
+//! points where the [`Policy`] says so: first come first served with seed 0. The order of turn is that in which threads became
+//! able to run; threads whose deadline has come are at its end, and get their turn when nobody else can run. The clock is
+//! virtual: it moves a little with every export call and jumps to the next deadline when nobody can run, so a driver that
+//! sleeps ten seconds costs nothing. When nobody can run and no deadline is left, nothing will ever happen again, and
+//! that is told at once instead of after the time limit.
+//!
+//! Nothing of the host is locked or borrowed across a point: what a fiber holds there are NT's own locks.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -12,9 +16,10 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use nt::KTHREAD;
+use record::{Switch, Turn};
 
 use super::fiber::{DriverStack, Fiber, State};
-use super::policy::Policy;
+use super::policy::{Candidate, Order, Policy};
 use super::processor::NOW;
 
 /// Virtual time of one scheduling point, in units of 100 ns.
@@ -23,10 +28,14 @@ const POINT: i64 = 1;
 /// All fibers of the machine.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
-    pub(crate) policy: Policy,
+    policy: Policy,
     fibers: RefCell<Vec<Rc<Fiber>>>,
     ready: RefCell<VecDeque<Rc<Fiber>>>,
     current: RefCell<Option<Rc<Fiber>>>,
+    /// Whom the running thread was interrupted for.
+    next: RefCell<Option<Rc<Fiber>>>,
+    /// No deadline of a parked thread is earlier.
+    earliest: Cell<i64>,
     /// Context of [`Scheduler::run`] while a fiber runs.
     back: Cell<u64>,
 }
@@ -41,14 +50,24 @@ pub(crate) enum Pause {
 }
 
 impl Scheduler {
-    /// Makes a scheduler without threads, whose choices follow from `seed`.
-    pub(crate) fn new(seed: u64) -> Self {
+    /// Makes a scheduler without threads, which takes them in turn; `record` is told of what later is not in turn.
+    pub(crate) fn new(record: fn(Switch)) -> Self {
         Self {
-            policy: Policy::new(seed),
+            policy: Policy::new(record),
             fibers: RefCell::default(),
             ready: RefCell::default(),
             current: RefCell::default(),
+            next: RefCell::default(),
+            earliest: Cell::new(i64::MAX),
             back: Cell::default(),
+        }
+    }
+
+    /// From here on choices follow `order`. Called when no thread runs.
+    pub(crate) fn reseed(&self, order: Order) {
+        self.policy.reseed(order);
+        for fiber in &*self.fibers.borrow() {
+            fiber.priority.set(self.policy.priority());
         }
     }
 
@@ -108,14 +127,54 @@ impl Scheduler {
         None
     }
 
+    /// Lets others run until nobody can, but not for more than `most` turns, and fewer where the policy says so.
+    pub(crate) fn settle(&self, most: u32) {
+        let turns = self.policy.turns(most);
+        for turn in 0..most {
+            if !self.somebody_can_run() || self.policy.goes_on(turn >= turns) {
+                return;
+            }
+            let once = Cell::new(false);
+            self.run(|| once.replace(true));
+        }
+    }
+
     /// Takes the next fiber from those that are ready, or else those whose deadline has come.
     fn take(&self) -> Option<Rc<Fiber>> {
-        if self.ready.borrow().is_empty() || !self.policy.in_turn() {
-            self.wake_due();
+        if let Some(fiber) = self.next.take() {
+            return Some(fiber);
         }
-        let mut ready = self.ready.borrow_mut();
-        let priorities: Vec<u64> = ready.iter().map(|fiber| fiber.priority.get()).collect();
-        ready.remove(self.policy.choose(&priorities))
+        if self.ready.borrow().is_empty() {
+            for fiber in self.due() {
+                fiber.state.set(State::Ready);
+                self.ready.borrow_mut().push_back(fiber);
+            }
+        }
+        let all = self.able();
+        if all.is_empty() {
+            return None;
+        }
+        let chosen = self.policy.choose(&candidates(&all));
+        self.set_off(all.into_iter().nth(chosen)?)
+    }
+
+    /// Makes `fiber`, which is able to run, no longer one of those that wait for their turn.
+    fn set_off(&self, fiber: Rc<Fiber>) -> Option<Rc<Fiber>> {
+        fiber.state.set(State::Ready);
+        self.ready.borrow_mut().retain(|other| !Rc::ptr_eq(other, &fiber));
+        Some(fiber)
+    }
+
+    /// Returns whether somebody beside the running thread can run.
+    fn somebody_can_run(&self) -> bool {
+        !self.ready.borrow().is_empty() || self.earliest.get() <= self.now() && !self.due().is_empty()
+    }
+
+    /// Returns those that can run beside the running thread, in the order of turn.
+    fn able(&self) -> Vec<Rc<Fiber>> {
+        let mut all: Vec<_> = self.ready.borrow().iter().cloned().collect();
+        all.extend(self.due());
+        all
     }
 
     fn deadlines(&self) -> impl Iterator<Item = i64> {
@@ -130,9 +189,12 @@ impl Scheduler {
         deadlines.into_iter()
     }
 
-    /// Makes every fiber ready whose deadline has come, in the order of the deadlines.
-    fn wake_due(&self) {
+    /// Returns every fiber whose deadline has come, in the order of the deadlines.
+    fn due(&self) -> Vec<Rc<Fiber>> {
         let now = self.now();
+        if self.earliest.get() > now {
+            return Vec::new();
+        }
         let mut due: Vec<(i64, Rc<Fiber>)> = self
             .fibers
             .borrow()
@@ -142,20 +204,24 @@ impl Scheduler {
                 _ => None,
             })
             .collect();
+        if due.is_empty() {
+            self.earliest.set(self.deadlines().min().unwrap_or(i64::MAX));
+        }
         // Stable: equal deadlines keep the order in which the threads were made.
         due.sort_by_key(|(deadline, _)| *deadline);
-        let mut ready = self.ready.borrow_mut();
-        for (_, fiber) in due {
-            fiber.state.set(State::Ready);
-            ready.push_back(fiber);
-        }
+        due.into_iter().map(|(_, fiber)| fiber).collect()
     }
 
     /// Parks the current fiber until [`Scheduler::unpark`] or `deadline`.
     pub(crate) fn park(&self, deadline: Option<i64>) {
         let fiber = self.current();
         if fiber.token.take() || deadline.is_some_and(|deadline| deadline <= self.now()) {
+            drop(fiber);
+            self.point();
             return;
+        }
+        if let Some(deadline) = deadline {
+            self.earliest.set(self.earliest.get().min(deadline));
         }
         fiber.state.set(State::Parked(deadline));
         fiber.suspend(&self.back);
@@ -172,9 +238,9 @@ impl Scheduler {
         }
     }
 
-    /// Lets the other ready fibers run first. Returns whether there were any.
+    /// Lets the others that can run go first. Returns whether there were any.
     pub(crate) fn give_way(&self) -> bool {
-        if self.ready.borrow().is_empty() {
+        if !self.somebody_can_run() {
             return false;
         }
         let fiber = self.current();
@@ -196,20 +262,14 @@ impl Scheduler {
 
     /// A scheduling point of a thread below `DISPATCH_LEVEL`: interrupts it where the policy says so.
     pub(crate) fn point(&self) {
-        if self.policy.in_turn() || self.current.borrow().is_none() {
+        if self.current.borrow().is_none() || !self.somebody_can_run() {
             return;
         }
-        self.wake_due();
-        let best = self.ready.borrow().iter().map(|fiber| fiber.priority.get()).max();
-        let Some(best) = best else { return };
         let fiber = self.current();
-        let (interrupted, priority) = self.policy.point(fiber.priority.get(), best);
-        if let Some(priority) = priority {
-            fiber.priority.set(priority);
-        }
-        if interrupted {
-            self.wait_turn(&fiber);
-        }
+        let Some(chosen) = self.policy.point(&fiber.priority, || candidates(&self.able())) else { return };
+        let next = self.able().into_iter().nth(chosen).and_then(|fiber| self.set_off(fiber));
+        *self.next.borrow_mut() = next;
+        self.wait_turn(&fiber);
     }
 
     /// Ends the current fiber.
@@ -244,4 +304,13 @@ impl Scheduler {
     pub(crate) fn first_caller(&self) -> u64 {
         self.fibers.borrow().iter().map(|fiber| fiber.caller()).find(|caller| *caller != 0).unwrap_or(0)
     }
+}
+
+/// What the policy is told of threads.
+fn candidates(fibers: &[Rc<Fiber>]) -> Vec<Candidate> {
+    let candidate = |fiber: &Rc<Fiber>| Candidate {
+        turn: Turn::Thread { id: fiber.id, processor: 0 },
+        priority: fiber.priority.get(),
+    };
+    fibers.iter().map(candidate).collect()
 }

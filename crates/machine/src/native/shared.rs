@@ -7,7 +7,9 @@
 //! | 512..1024 | last words, written by the kernel process as it dies |
 //! | 1024 | head of the ring (words ever written), kernel process |
 //! | 1032 | tail of the ring (words ever read), parent |
-//! | 1536.. | the ring |
+//! | 1040 | switches of the schedule that was run, kernel process |
+//! | 1536.. | those switches, one word each: point (36 bits), thread (22), processor (6) |
+//! | 1536 + 2^18.. | the ring |
 //!
 //! It is an anonymous file, not `/dev/shm` (which containers lack), passed as the kernel process's standard input. It
 //! outlives the process: what was written before a crash is read after it.
@@ -16,20 +18,27 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use record::{SCHEDULER_VERSION, Schedule, Switch, Turn};
+
 use super::sys::{self, Mapping};
 
 /// First 16 bytes, as two little-endian words.
 pub(crate) const MAGIC: [u64; 2] = [0x6c65_626e_6972_a7d1, 0x9b1e_4c07_5ad3_f862];
 
 /// Version of this layout. Parent and child are the same file, so a difference means a foreign parent.
-pub(crate) const VERSION: u64 = 1;
+pub(crate) const VERSION: u64 = 2;
 
 const CONFIG_LENGTH: usize = 5;
 const CONFIG: std::ops::Range<usize> = 64..512;
 const WORDS: std::ops::Range<usize> = 512..1024;
 const HEAD: usize = 1024;
 const TAIL: usize = 1032;
-const RING: usize = 1536;
+const SWITCHES: usize = 1040;
+const SCHEDULE: std::ops::Range<usize> = 1536..1536 + Schedule::MOST;
+const RING: usize = SCHEDULE.end;
+
+/// Stands for [`Turn::Step`] where a switch names a thread.
+const STEP: u64 = Schedule::LAST_THREAD as u64 + 1;
 
 /// The shared memory of one machine.
 #[derive(Debug)]
@@ -82,6 +91,41 @@ impl Shared {
     /// Returns the area for last words.
     pub(crate) fn last_words(&self) -> &[AtomicU64] {
         &self.mapping.words()[WORDS]
+    }
+
+    /// Appends to the schedule that was run. What does not fit is counted all the same.
+    pub(crate) fn record_switch(&self, switch: Switch) {
+        let words = self.mapping.words();
+        let count = words[SWITCHES].load(Ordering::Relaxed);
+        let (thread, processor) = match switch.to {
+            Turn::Thread { id, processor } => (u64::from(id), u64::from(processor)),
+            Turn::Step => (STEP, 0),
+        };
+        let fits = thread <= STEP && switch.point < 1 << 36 && processor < 64;
+        let place = words[SCHEDULE].get(count as usize).filter(|_| fits);
+        match place {
+            Some(word) => {
+                word.store(switch.point << 28 | thread << 6 | processor, Ordering::Relaxed);
+                words[SWITCHES].store(count + 1, Ordering::Release);
+            }
+            None => words[SWITCHES].store(u64::MAX >> 1, Ordering::Release),
+        }
+    }
+
+    /// Returns the schedule that was run, `None` where it did not fit.
+    pub(crate) fn schedule(&self) -> Option<Schedule> {
+        let words = self.mapping.words();
+        let count = usize::try_from(words[SWITCHES].load(Ordering::Acquire)).ok()?;
+        let read = |word: &AtomicU64| {
+            let word = word.load(Ordering::Relaxed);
+            let to = match word >> 6 & 0x3F_FFFF {
+                STEP => Turn::Step,
+                id => Turn::Thread { id: id as u32, processor: (word & 63) as u8 },
+            };
+            Switch { point: word >> 28, to }
+        };
+        let switches = words[SCHEDULE].get(..count)?.iter().map(read).collect();
+        Some(Schedule { version: SCHEDULER_VERSION, switches })
     }
 
     /// Returns the ring's count of words written.

@@ -74,12 +74,19 @@ extern "C" fn on_trap(signal: libc::c_int, info: *mut libc::siginfo_t, context: 
     let in_driver = plan::is_driver_code(rip) && !trap.is_fetch();
     if in_driver && signal != libc::SIGSYS {
         match emulate::instruction(&mut context, trap.bytes(), trap.vector, trap.address) {
-            Emulated::Done => return,
+            Emulated::Done => return go_on(&mut context),
             Emulated::Bugcheck(code, parameters, text) => trap.end(code, parameters, text.bytes()),
             Emulated::No => {}
         }
     }
     trap.classify(in_driver)
+}
+
+/// Lets driver code go on behind an emulated instruction, by way of a scheduling point.
+fn go_on(context: &mut Context<'_>) {
+    if let Some(point) = processor::resume_at(context.word(RIP)) {
+        context.set_word(RIP, point);
+    }
 }
 
 impl Trap {

@@ -27,6 +27,13 @@ pub(crate) fn pen() -> Option<Pen<'static>> {
     SHARED.get().map(|shared| Pen(shared.last_words()))
 }
 
+/// Appends to the schedule that was run.
+pub(crate) fn record_switch(switch: record::Switch) {
+    if let Some(shared) = SHARED.get() {
+        shared.record_switch(switch);
+    }
+}
+
 /// Installs the alternate stack and both handlers.
 pub(crate) fn install(shared: &'static Shared, socket: RawFd) -> std::io::Result<()> {
     SOCKET.store(socket, Ordering::Relaxed);

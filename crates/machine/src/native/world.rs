@@ -11,18 +11,19 @@ use std::sync::atomic::Ordering;
 
 use nt::Profile;
 use ntoskrnl::{DATA, EXPORTS, Kernel};
-use record::{Event, What};
+use record::{Event, Schedule, What};
 
 use super::absent::Absent;
 use super::channel::Channel;
 use super::decoy::Decoy;
 use super::kernel_image::{self, Contents};
+use super::policy::Order;
 use super::pool::Arena;
 use super::processor::{self, NOW};
 use super::random::Random;
 use super::scheduler::Scheduler;
 use super::sys::Access;
-use super::{memory, module_list};
+use super::{memory, module_list, watch};
 use crate::{Config, plan};
 
 /// Scheduling points between two looks at the timers.
@@ -30,6 +31,9 @@ const TIMER_POINTS: u64 = 64;
 
 /// Scheduling points after which a thread gives way to others that can run.
 const QUANTUM: u64 = 4096;
+
+/// Keeps the machine's numbers apart from others of the same seed.
+const RANDOM: u64 = 0x5DEE_CE66_D1CE_4E5B;
 
 /// The kernel process.
 pub(crate) struct World {
@@ -63,6 +67,13 @@ static WORLD: OnceLock<&'static World> = OnceLock::new();
 /// Returns the name of the absent import that `address` stands for. For trap handlers.
 pub(crate) fn absent_at(address: u64) -> Option<(String, String)> {
     WORLD.get()?.absent.at(address)
+}
+
+/// Lets others run, in driver code behind an instruction that was emulated.
+pub(crate) fn trapped() {
+    if let Some(world) = WORLD.get() {
+        world.point();
+    }
 }
 
 /// Notes that the instruction at `rip` was emulated; the first time at each address is an event.
@@ -115,10 +126,10 @@ impl World {
         profile: &'static Profile,
         decoy: Decoy,
     ) -> Result<&'static Self, (Channel, String)> {
-        let random = Random::new(config.seed ^ 0x5DEE_CE66_D1CE_4E5B);
+        let random = Random::new(config.seed ^ RANDOM);
         let world = Box::leak(Box::new(Self {
             channel,
-            scheduler: Scheduler::new(config.seed),
+            scheduler: Scheduler::new(watch::record_switch),
             config,
             profile,
             pools: RefCell::new([
@@ -176,6 +187,13 @@ impl World {
         })
     }
 
+    /// From here on every choice follows from `seed`, and the order of threads from `schedule` where there is one. Called
+    /// after the boot, which is the same for all of them, and again in a machine that was forked.
+    pub(crate) fn reseed(&self, seed: u64, schedule: Option<Schedule>) {
+        self.random.restart(seed ^ RANDOM);
+        self.scheduler.reseed(schedule.map_or(Order::Seed(seed), Order::Schedule));
+    }
+
     /// Returns the kernel.
     pub(super) fn kernel(&self) -> &'static Kernel {
         match self.kernel.get() {
@@ -211,7 +229,7 @@ impl World {
         self.random.draw()
     }
 
-    /// A point where others may run: at the entry of every export.
+    /// A point where others may run, and time passes: at the entry of every export, and behind a trapped instruction.
     pub(super) fn point(&self) {
         self.scheduler.tick();
         let points = self.points.get() + 1;

@@ -125,7 +125,9 @@ pub(crate) fn reap(k: &Kernel) {
         return;
     }
     k.processes().any_ended.store(false, Ordering::Release);
-    for thread in core::mem::take(&mut *lock(&k.processes().ended)) {
+    // In a statement of its own: the lock must be free when others run.
+    let ended = core::mem::take(&mut *lock(&k.processes().ended));
+    for thread in ended {
         dereference(k, thread);
     }
 }

@@ -48,8 +48,11 @@ pub(super) struct Told {
     #[arg(long, value_name = "TIME")]
     timeout: Option<String>,
     /// Seed of every choice: cookies, and with any but 0 the schedule. The same seed gives the same run [default: 0]
-    #[arg(long, value_name = "NUMBER")]
-    seed: Option<u64>,
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
+    seed: Option<String>,
+    /// Play this schedule again, as a report shows it (`s1:12=256,40=step`), instead of the seed's
+    #[arg(long, value_name = "TEXT")]
+    schedule: Option<String>,
     /// Most events of the run; one more ends it [default: 1000000]
     #[arg(long, value_name = "NUMBER")]
     event_limit: Option<u64>,
@@ -102,8 +105,11 @@ impl Told {
         if let Some(text) = &self.timeout {
             config.timeout = scenario::limit(text)?;
         }
-        if let Some(seed) = self.seed {
-            config.seed = seed;
+        if let Some(text) = &self.seed {
+            config.seed = scenario::seed(text)?;
+        }
+        if let Some(text) = &self.schedule {
+            config.schedule = Some(scenario::schedule(text)?);
         }
         if let Some(limit) = self.event_limit {
             config.event_limit = limit;

@@ -201,7 +201,7 @@ impl Scenario {
     /// # Errors
     ///
     /// Fails where the machine cannot be had, where an image is refused, where a step names an object that does not
-    /// exist, and where the dump cannot be written. What happened until then is in the error's report; the drivers that
+    /// exist, where the dump cannot be written, and where the run cannot follow the schedule. What happened until then is in the error's report; the drivers that
     /// were loaded have been asked to leave all the same.
     pub fn run(&self) -> Result<Report, Stopped> {
         let named = |error: io::Error| {
@@ -225,9 +225,19 @@ impl Scenario {
             std::fs::remove_file(path).map_err(named)?;
         }
         match played? {
-            (Ok(()) | Err(MachineError::Ended), _, report) => Ok(report),
+            (Ok(()) | Err(MachineError::Ended), _, report) => match self.misfit(&report) {
+                Some(error) => Err(Stopped { error, place: None, report: Some(Box::new(report)) }),
+                None => Ok(report),
+            },
             (Err(error), place, report) => Err(Stopped { error, place, report: Some(Box::new(report)) }),
         }
+    }
+
+    /// Tells where the run did not follow the schedule that it was to play again.
+    fn misfit(&self, report: &Report) -> Option<MachineError> {
+        let text = self.config.schedule.as_ref()?.misfit(report.schedule.as_ref()?)?;
+        let hint = "play the drivers, steps and seed that the schedule was found with";
+        Some(MachineError::Refused(format!("{text}\nhint: {hint}")))
     }
 
     /// Holds the report of a machine that `player` played on to what the scenario says about rules and expects.

@@ -12,7 +12,9 @@ use super::mistake::printable;
 use super::settings::{FINDING, RUN, STEP, TOP};
 use super::source::Source;
 use super::value::{Item, Table, Value};
-use super::{Act, DriverImage, ExpectedEnding, ExpectedFinding, Level, Mistake, Scenario, Step, limit, rule};
+use super::{
+    Act, DriverImage, ExpectedEnding, ExpectedFinding, Level, Mistake, Scenario, Step, limit, rule, schedule,
+};
 
 /// Longest scenario file taken.
 const LONGEST: u64 = 16 << 20;
@@ -138,6 +140,9 @@ impl Reader<'_> {
         }
         if let Some(value) = top.get("seed") {
             config.seed = value.number(0, u64::MAX)?;
+        }
+        if let Some(value) = top.get("schedule") {
+            config.schedule = Some(schedule(value.text()?).map_err(|mistake| value.wrong(mistake))?);
         }
         if let Some(value) = top.get("timeout") {
             config.timeout = limit(value.text()?).map_err(|mistake| value.wrong(mistake))?;

@@ -54,6 +54,12 @@ pub(super) const TOP: Keys = Keys {
         ),
         key("os", "a text", r#""win10""#, "Windows version to be"),
         key("seed", "a number", "42", "seed of every choice: cookies, and with any but 0 the schedule"),
+        key(
+            "schedule",
+            "a text",
+            r#""s1:12=256,40=step""#,
+            "a schedule to play again, as a report shows it, instead of the seed's",
+        ),
         key("timeout", "a text", r#""10s""#, "wall time that each step may take"),
         key("event-limit", "a number", "1_000_000", "most events of the run; one more ends it"),
         key(

@@ -1,0 +1,31 @@
+//! Seeds and schedules as people write them.
+
+use record::{BadSchedule, Schedule};
+
+use super::Mistake;
+
+impl From<BadSchedule> for Mistake {
+    fn from(error: BadSchedule) -> Self {
+        let text = error.to_string();
+        let (message, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
+        Self::new(message, hint)
+    }
+}
+
+/// Reads a seed: `42`, or `42@1` for one of scheduler version 1.
+///
+/// # Errors
+///
+/// It is no number, or of another version.
+pub fn seed(text: &str) -> Result<u64, Mistake> {
+    Ok(record::parse_seed(text)?)
+}
+
+/// Reads a schedule: `s1:12=256,40=step`.
+///
+/// # Errors
+///
+/// It is no schedule, or of another version.
+pub fn schedule(text: &str) -> Result<Schedule, Mistake> {
+    Ok(text.parse::<Schedule>()?)
+}
