@@ -5,6 +5,7 @@ use core::ptr::NonNull;
 
 use nt::Profile;
 
+use crate::ex::Protocol;
 use crate::platform::{Bugcheck, Platform};
 use crate::raw::Live;
 use crate::{ex, ke, mm, ob, se};
@@ -25,6 +26,7 @@ pub(crate) struct Globals {
 pub struct Executive<P: Platform> {
     platform: P,
     profile: &'static Profile,
+    pub(crate) protocol: Protocol,
     globals: NonNull<Globals>,
     text: NonNull<u8>,
 }
@@ -76,7 +78,20 @@ impl<P: Platform> Executive<P> {
     ///
     /// `PASSIVE_LEVEL`.
     pub fn boot(platform: P, profile: &'static Profile) -> Result<Self, BootError> {
-        let executive = Self::phase0(platform, profile)?;
+        Self::boot_with(platform, profile, Protocol::Reference)
+    }
+
+    /// As [`Executive::boot`], with a choice of the protocol between notify and unregister.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Executive::boot`].
+    ///
+    /// # IRQL
+    ///
+    /// `PASSIVE_LEVEL`.
+    pub fn boot_with(platform: P, profile: &'static Profile, protocol: Protocol) -> Result<Self, BootError> {
+        let executive = Self::start(platform, profile, protocol)?;
         if executive.ExpInitializeCallbacks() { Ok(executive) } else { Err(BootError::Callbacks) }
     }
 
@@ -86,10 +101,15 @@ impl<P: Platform> Executive<P> {
     ///
     /// Fails where the platform has no memory for it.
     pub fn phase0(platform: P, profile: &'static Profile) -> Result<Self, BootError> {
+        Self::start(platform, profile, Protocol::Reference)
+    }
+
+    fn start(platform: P, profile: &'static Profile, protocol: Protocol) -> Result<Self, BootError> {
         let globals = platform.data(size_of::<Globals>(), align_of::<Globals>()).cast();
         let text = platform.text(ex::routines::TEXT_BYTES);
-        let executive = Self { platform, profile, globals, text };
+        let executive = Self { platform, profile, protocol, globals, text };
         executive.ke_initialize();
+        executive.swift_initialize();
         executive.mm_initialize();
         if executive.se_initialize() && executive.ob_initialize() {
             Ok(executive)
@@ -106,6 +126,11 @@ impl<P: Platform> Executive<P> {
     /// Returns the version profile.
     pub fn profile(&self) -> &'static Profile {
         self.profile
+    }
+
+    /// Returns the protocol between notify and unregister.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     /// Returns the global variables. Never a reference: other threads write there.

@@ -33,7 +33,7 @@ mod raw;
 mod symbols;
 
 pub use callback::{CallbackObject, CallbackOptions, RegisterError, Registration, StatusError};
-pub use ex::{Attempt, KernelRoutine, Replayed};
+pub use ex::{Attempt, KernelRoutine, Notifier, Protocol, Replayed};
 pub use executive::{BootError, Executive};
 pub use platform::{Bugcheck, Deadlock, Platform, PoolKind, Routine, SingleThreaded};
 pub use symbols::KernelSymbol;

@@ -12,8 +12,11 @@
 use alloc::borrow::Cow;
 use core::ffi::c_void;
 use core::ptr::NonNull;
+use core::sync::atomic::{Ordering, fence};
 
 use nt::{BugCheck, Irql, KDPC, KSPIN_LOCK, KTHREAD};
+
+use crate::ex::Notifier;
 
 /// Address of a callback routine, `void f(Context, Argument1, Argument2)`, `extern "win64"` on x86-64.
 ///
@@ -137,6 +140,32 @@ pub trait Platform {
         argument2: *mut c_void,
     );
 
+    /// Keeps memory accesses before it from being reordered with those after it, as far as a thread can see that issues
+    /// [`Platform::heavy_barrier`] in between. Called twice for each routine that a *Swift* notify calls.
+    ///
+    /// By default both are sequentially consistent fences, which is right everywhere. Where the system can interrupt every
+    /// running thread of the executive (`membarrier` with `MEMBARRIER_CMD_PRIVATE_EXPEDITED` on Linux, an interrupt to
+    /// all processors in a kernel), the heavy one does that, and this one need only be a `compiler_fence`.
+    fn light_barrier(&self) {
+        fence(Ordering::SeqCst);
+    }
+
+    /// The other side of [`Platform::light_barrier`]. Called at most at `DISPATCH_LEVEL`, with spin locks held.
+    fn heavy_barrier(&self) {
+        fence(Ordering::SeqCst);
+    }
+
+    /// Returns the record of the current thread. Without one, a thread notifies as *Reference* does. A record belongs to one
+    /// thread at a time, and [`Platform::notifiers`] visits it at least while it is not idle.
+    fn notifier(&self) -> Option<&Notifier> {
+        None
+    }
+
+    /// Visits the record of every thread that has one. Called at most at `DISPATCH_LEVEL`.
+    fn notifiers(&self, visit: &mut dyn FnMut(&Notifier)) {
+        let _ = visit;
+    }
+
     /// Returns whether anybody wants events, so that building one costs nothing where nobody does.
     fn listening(&self) -> bool {
         false
@@ -227,6 +256,18 @@ impl<T: Platform + ?Sized> Platform for &T {
     ) {
         // SAFETY: the caller's promise is passed on unchanged.
         unsafe { (**self).invoke_dpc(routine, dpc, context, argument1, argument2) }
+    }
+    fn light_barrier(&self) {
+        (**self).light_barrier();
+    }
+    fn heavy_barrier(&self) {
+        (**self).heavy_barrier();
+    }
+    fn notifier(&self) -> Option<&Notifier> {
+        (**self).notifier()
+    }
+    fn notifiers(&self, visit: &mut dyn FnMut(&Notifier)) {
+        (**self).notifiers(visit);
     }
     fn listening(&self) -> bool {
         (**self).listening()

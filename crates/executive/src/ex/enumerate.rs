@@ -103,8 +103,7 @@ impl<P: Platform> Executive<P> {
             let busy = field!(previous, CALLBACK_REGISTRATION, Busy);
             busy.set(busy.get().wrapping_sub(1));
             if field!(previous, CALLBACK_REGISTRATION, UnregisterWaiting).get() != 0 && busy.get() == 0 {
-                // SAFETY: the event lies in the globals.
-                unsafe { self.KeSetEvent(self.ExpCallbackEvent(), 0, false) };
+                self.ex_wake_unregister();
             }
         }
         self.ke_release(lock, old);

@@ -19,6 +19,7 @@ mod registration;
 mod replay;
 pub(crate) mod routines;
 mod snapshot;
+mod swift;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -30,6 +31,7 @@ use self::kernel::KERNEL_OBJECTS;
 pub use self::notify::{Hook, Processing};
 pub use self::replay::{Attempt, Replayed};
 pub use self::routines::KernelRoutine;
+pub use self::swift::{Notifier, Protocol};
 
 use crate::executive::{self, Executive};
 use crate::platform::Platform;
@@ -51,6 +53,8 @@ pub(crate) struct Globals {
     builtins: [*mut CALLBACK_OBJECT; BUILTINS],
     /// Objects that the kernel made later and keeps.
     kernel: [*mut CALLBACK_OBJECT; KERNEL_OBJECTS],
+    /// The protocol *Swift*.
+    swift: swift::Globals,
     /// `KiDynamicProcessorLock`.
     processor_lock: FAST_MUTEX,
     /// Processors that run.

@@ -11,6 +11,7 @@ use nt::{CALLBACK_OBJECT, CALLBACK_REGISTRATION, Irql, LIST_ENTRY};
 use record::{Mode, What};
 
 use super::registration::LIST;
+use super::routines::KernelRoutine;
 use crate::executive::Executive;
 use crate::ke::list;
 use crate::platform::{Platform, Routine};
@@ -44,12 +45,17 @@ impl<P: Platform> Executive<P> {
     /// # IRQL
     ///
     /// At most `DISPATCH_LEVEL`.
+    #[inline]
     pub unsafe fn ExNotifyCallback(
         &self,
         callback_object: *mut CALLBACK_OBJECT,
         argument1: *mut c_void,
         argument2: *mut c_void,
     ) {
+        // SAFETY: the caller's promise.
+        if !callback_object.is_null() && unsafe { self.swift_notify(callback_object, argument1, argument2) } {
+            return;
+        }
         // SAFETY: the caller's promise.
         unsafe { self.ExNotifyWithProcessing(callback_object, argument1, argument2, None) }
     }
@@ -63,6 +69,7 @@ impl<P: Platform> Executive<P> {
     /// # IRQL
     ///
     /// At most `DISPATCH_LEVEL`.
+    #[inline(never)]
     pub unsafe fn ExNotifyWithProcessing(
         &self,
         callback_object: *mut CALLBACK_OBJECT,
@@ -74,6 +81,27 @@ impl<P: Platform> Executive<P> {
         if callback_object.is_null() {
             return;
         }
+        // SAFETY: the caller's promise.
+        if unsafe { self.swift_notify_told(callback_object, [argument1, argument2], processing) } {
+            return;
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.ex_notify(callback_object, argument1, argument2, processing) };
+    }
+
+    /// Notifies NT's way.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Executive::ExNotifyWithProcessing`]; the object is not null.
+    #[inline(never)]
+    unsafe fn ex_notify(
+        &self,
+        callback_object: *mut CALLBACK_OBJECT,
+        argument1: *mut c_void,
+        argument2: *mut c_void,
+        processing: Option<&Processing<P>>,
+    ) {
         // SAFETY: a callback object by the caller's promise.
         let object = unsafe { Live::new(callback_object) };
         let head = field!(object, CALLBACK_OBJECT, RegisteredCallbacks);
@@ -128,8 +156,7 @@ impl<P: Platform> Executive<P> {
             old = self.ke_acquire(lock);
             busy.set(busy.get().wrapping_sub(1));
             if waiting.get() != 0 && busy.get() == 0 {
-                // SAFETY: the event lies in the globals.
-                unsafe { self.KeSetEvent(self.ExpCallbackEvent(), 0, false) };
+                self.ex_wake_unregister();
             }
         }
         self.ke_release(lock, old);
@@ -141,7 +168,7 @@ impl<P: Platform> Executive<P> {
     /// # Safety
     ///
     /// The registration stays during the call, and its routine is entitled to the arguments.
-    unsafe fn ex_deliver(
+    pub(super) unsafe fn ex_deliver(
         &self,
         object: *mut CALLBACK_OBJECT,
         registration: Live<CALLBACK_REGISTRATION>,
@@ -175,12 +202,31 @@ impl<P: Platform> Executive<P> {
         });
     }
 
+    /// Calls one routine, with nobody looking.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Executive::ex_deliver`].
+    #[inline]
+    pub(super) unsafe fn ex_call_registered(
+        &self,
+        registration: Live<CALLBACK_REGISTRATION>,
+        argument1: *mut c_void,
+        argument2: *mut c_void,
+    ) {
+        let routine = Routine(field!(registration, CALLBACK_REGISTRATION, CallbackFunction).get().addr());
+        let context = field!(registration, CALLBACK_REGISTRATION, CallbackContext).get();
+        // SAFETY: the caller's promise.
+        unsafe { self.ex_call(routine, context, argument1, argument2) };
+    }
+
     /// Calls a callback routine. The kernel's own have no code here: the call is recorded.
     ///
     /// # Safety
     ///
     /// `routine` is a kernel routine's address or code with the contract of a callback routine, entitled to
     /// the arguments.
+    #[inline]
     pub(super) unsafe fn ex_call(
         &self,
         routine: Routine,
@@ -189,16 +235,22 @@ impl<P: Platform> Executive<P> {
         argument2: *mut c_void,
     ) {
         if let Some(kernel) = self.kernel_routine_at(routine) {
-            self.tell(|| What::KernelListener {
-                routine: kernel.symbol().into(),
-                context: context.addr() as u64,
-                arguments: [argument1.addr() as u64, argument2.addr() as u64],
-            });
+            self.ex_kernel_listener(kernel, [context, argument1, argument2]);
             return;
         }
         self.ke_outside(|| {
             // SAFETY: the caller's promise.
             unsafe { self.platform().invoke(routine, context, argument1, argument2) };
+        });
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn ex_kernel_listener(&self, kernel: KernelRoutine, [context, argument1, argument2]: [*mut c_void; 3]) {
+        self.tell(|| What::KernelListener {
+            routine: kernel.symbol().into(),
+            context: context.addr() as u64,
+            arguments: [argument1.addr() as u64, argument2.addr() as u64],
         });
     }
 }

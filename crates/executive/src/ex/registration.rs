@@ -6,6 +6,7 @@ use core::ptr::null_mut;
 use nt::{CALLBACK_OBJECT, CALLBACK_REGISTRATION, Irql, LIST_ENTRY};
 use record::{RefusedBecause, What};
 
+use super::Protocol;
 use crate::executive::Executive;
 use crate::ke::list;
 use crate::platform::{Platform, Routine};
@@ -135,6 +136,26 @@ impl<P: Platform> Executive<P> {
         }
         // SAFETY: the registration's reference keeps the object.
         let object = unsafe { Live::new(callback_object) };
+        match self.protocol() {
+            Protocol::Reference => self.ex_retire(object, registration),
+            // SAFETY: a registration of this object by the caller's promise.
+            Protocol::Swift => unsafe { self.swift_retire(object, callback_registration) },
+        }
+
+        let routine = field!(registration, CALLBACK_REGISTRATION, CallbackFunction).get().addr() as u64;
+        self.tell(|| What::Unregistered {
+            object: callback_object.addr() as u64,
+            registration: callback_registration.addr() as u64,
+            routine,
+        });
+        // SAFETY: unlinked and idle, so nobody else knows the block.
+        unsafe { self.ExFreePoolWithTag(callback_registration.cast(), TAG) };
+        // SAFETY: gives back the registration's reference.
+        unsafe { self.ObfDereferenceObject(callback_object.cast()) };
+    }
+
+    /// Waits until nobody calls the routine, and takes the registration off its list: NT's way.
+    fn ex_retire(&self, object: Live<CALLBACK_OBJECT>, registration: Live<CALLBACK_REGISTRATION>) {
         let lock = field!(object, CALLBACK_OBJECT, Lock);
         let busy = field!(registration, CALLBACK_REGISTRATION, Busy);
         let event = self.ExpCallbackEvent();
@@ -150,8 +171,8 @@ impl<P: Platform> Executive<P> {
             }
             self.ke_release(lock, old);
             self.tell(|| What::UnregisterWaits {
-                object: callback_object.addr() as u64,
-                registration: callback_registration.addr() as u64,
+                object: object.addr() as u64,
+                registration: registration.addr() as u64,
                 busy: calls,
             });
             if !reset_under_lock {
@@ -168,17 +189,6 @@ impl<P: Platform> Executive<P> {
         let link = field!(registration, CALLBACK_REGISTRATION, Link);
         self.ke_checked(list::remove(link), LIST);
         self.ke_release(lock, old);
-
-        let routine = field!(registration, CALLBACK_REGISTRATION, CallbackFunction).get().addr() as u64;
-        self.tell(|| What::Unregistered {
-            object: callback_object.addr() as u64,
-            registration: callback_registration.addr() as u64,
-            routine,
-        });
-        // SAFETY: unlinked and idle, so nobody else knows the block.
-        unsafe { self.ExFreePoolWithTag(callback_registration.cast(), TAG) };
-        // SAFETY: gives back the registration's reference.
-        unsafe { self.ObfDereferenceObject(callback_object.cast()) };
     }
 }
 

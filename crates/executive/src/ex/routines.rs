@@ -110,11 +110,19 @@ impl<P: Platform> Executive<P> {
     }
 
     /// Finds the routine of the kernel at an address, if it is one.
+    #[inline]
     pub fn kernel_routine_at(&self, routine: Routine) -> Option<KernelRoutine> {
-        let offset = routine.0.checked_sub(self.text().addr().get())?;
-        if offset % SLOT != 0 {
-            return None;
-        }
-        KernelRoutine::ALL.get(offset / SLOT).copied()
+        // The range first and alone: this is asked at every call of every routine.
+        let offset = routine.0.wrapping_sub(self.text().addr().get());
+        if offset < TEXT_BYTES { routine_at(offset) } else { None }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn routine_at(offset: usize) -> Option<KernelRoutine> {
+    if !offset.is_multiple_of(SLOT) {
+        return None;
+    }
+    KernelRoutine::ALL.get(offset / SLOT).copied()
 }

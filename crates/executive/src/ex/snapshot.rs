@@ -120,7 +120,7 @@ impl<P: Platform> Executive<P> {
                 routine: routine.0 as u64,
                 routine_name: self.kernel_routine_at(routine).map(|known| known.symbol().into()),
                 context: value.CallbackContext.addr() as u64,
-                busy: value.Busy,
+                busy: self.in_flight_at(live.ptr()),
                 waiting: value.UnregisterWaiting != 0,
             });
         }

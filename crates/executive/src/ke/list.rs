@@ -54,8 +54,8 @@ pub(crate) fn insert_before(at: Live<LIST_ENTRY>, node: Live<LIST_ENTRY>) -> Res
     Ok(())
 }
 
-/// Takes `node` off its list and tells whether that is empty now. The node's own links stay as they are.
-pub(crate) fn remove(node: Live<LIST_ENTRY>) -> Result<bool, Corrupt> {
+/// Checks that both neighbors of `node` point back.
+pub(crate) fn check(node: Live<LIST_ENTRY>) -> Result<[Live<LIST_ENTRY>; 2], Corrupt> {
     let links = node.get();
     let after = follow(links.Flink, node)?;
     let before = follow(links.Blink, node)?;
@@ -64,6 +64,12 @@ pub(crate) fn remove(node: Live<LIST_ENTRY>) -> Result<bool, Corrupt> {
     {
         return Err(Corrupt { at: node.addr() });
     }
+    Ok([before, after])
+}
+
+/// Takes `node` off its list and tells whether that is empty now. The node's own links stay as they are.
+pub(crate) fn remove(node: Live<LIST_ENTRY>) -> Result<bool, Corrupt> {
+    let [before, after] = check(node)?;
     field!(after, LIST_ENTRY, Blink).set(before.ptr());
     field!(before, LIST_ENTRY, Flink).atomic_ptr().store(after.ptr(), core::sync::atomic::Ordering::Release);
     Ok(after == before)

@@ -16,6 +16,7 @@ use core::fmt;
 use nt::{BugCheck, CLIENT_ID, EPROCESS, ETHREAD, Irql, KTHREAD};
 
 use self::memory::Owned;
+use crate::ex::Notifier;
 use crate::ke::{initialize_process, initialize_thread};
 use crate::platform::{Bugcheck, Deadlock, Platform, PoolKind, Routine};
 use crate::raw::{Live, field};
@@ -69,6 +70,7 @@ pub struct Solo {
     listening: Cell<bool>,
     events: RefCell<Vec<record::What>>,
     end: End,
+    notifier: Notifier,
 }
 
 impl Default for Solo {
@@ -104,6 +106,7 @@ impl Solo {
             listening: Cell::new(false),
             events: RefCell::new(Vec::new()),
             end,
+            notifier: Notifier::new(),
         };
         // SAFETY: zeroed memory of the right size that lives as long as the platform.
         unsafe { initialize_process(solo.system_process(), 4, b"System") };

@@ -2,11 +2,13 @@
 
 use core::ffi::c_void;
 use core::ptr::NonNull;
+use core::sync::atomic::{Ordering, compiler_fence};
 
 use nt::{DISPATCHER_HEADER, EPROCESS, ETHREAD, Irql, KDPC, KSPIN_LOCK, KTHREAD};
 
 use super::memory::Owned;
 use super::{Outcome, Solo};
+use crate::ex::Notifier;
 use crate::platform::{Bugcheck, Deadlock, Platform, PoolKind, Routine, SingleThreaded};
 
 /// Released blocks that are kept.
@@ -143,6 +145,23 @@ impl Platform for Solo {
         let code = unsafe { core::mem::transmute::<*const (), DpcRoutine>(code) };
         // SAFETY: as above, with the arguments the routine is entitled to.
         unsafe { code(dpc, context, argument1, argument2) }
+    }
+
+    /// There is nobody else to order anything for; the compiler must not, because a routine may unregister.
+    fn light_barrier(&self) {
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    fn heavy_barrier(&self) {
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    fn notifier(&self) -> Option<&Notifier> {
+        Some(&self.notifier)
+    }
+
+    fn notifiers(&self, visit: &mut dyn FnMut(&Notifier)) {
+        visit(&self.notifier);
     }
 
     fn listening(&self) -> bool {

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use nt::{ETHREAD, Irql, KDPC, KSPIN_LOCK, KTHREAD};
 use record::What;
 use ringbell_executive::ke::initialize_thread;
-use ringbell_executive::{Bugcheck, Deadlock, Platform, PoolKind, Routine};
+use ringbell_executive::{Bugcheck, Deadlock, Notifier, Platform, PoolKind, Routine};
 
 /// After this long without progress a test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,6 +25,7 @@ struct Host {
     irql: AtomicU8,
     token: Mutex<bool>,
     woken: Condvar,
+    notifier: Notifier,
 }
 
 // SAFETY: the thread object is raw memory that the executive guards; everything else is synchronized by itself.
@@ -39,11 +40,11 @@ pub(crate) type Hook = Box<dyn Fn(&What) + Send + Sync>;
 pub(crate) struct Hosts {
     id: u64,
     start: Instant,
-    threads: Mutex<Vec<Arc<Host>>>,
+    threads: Mutex<Vec<&'static Host>>,
     hook: Option<Hook>,
 }
 
-thread_local!(static CURRENT: RefCell<BTreeMap<u64, Arc<Host>>> = const { RefCell::new(BTreeMap::new()) });
+thread_local!(static CURRENT: RefCell<BTreeMap<u64, &'static Host>> = const { RefCell::new(BTreeMap::new()) });
 
 fn zeroed(bytes: usize, align: usize) -> NonNull<u8> {
     let layout = Layout::from_size_align(bytes.max(1), align).expect("a layout");
@@ -58,23 +59,24 @@ impl Hosts {
         Self { id, start: Instant::now(), threads: Mutex::default(), hook }
     }
 
-    fn current(&self) -> Arc<Host> {
-        CURRENT.with_borrow_mut(|known| Arc::clone(known.entry(self.id).or_insert_with(|| self.enter())))
+    fn current(&self) -> &'static Host {
+        CURRENT.with_borrow_mut(|known| *known.entry(self.id).or_insert_with(|| self.enter()))
     }
 
-    fn enter(&self) -> Arc<Host> {
+    fn enter(&self) -> &'static Host {
         let mut threads = self.threads.lock().expect("a sane lock");
         let thread = zeroed(size_of::<ETHREAD>(), 16).cast();
         // SAFETY: zeroed memory of the right size that is never freed.
         unsafe { initialize_thread(thread.as_ptr(), std::ptr::null_mut()) };
-        let host = Arc::new(Host {
+        let host: &'static Host = Box::leak(Box::new(Host {
             thread,
             processor: threads.len() as u8,
             irql: AtomicU8::new(0),
             token: Mutex::new(false),
             woken: Condvar::new(),
-        });
-        threads.push(Arc::clone(&host));
+            notifier: Notifier::new(),
+        }));
+        threads.push(host);
         host
     }
 }
@@ -157,6 +159,15 @@ impl Platform for Hosts {
 
     unsafe fn invoke_dpc(&self, _: Routine, _: *mut KDPC, _: *mut c_void, _: *mut c_void, _: *mut c_void) {
         unreachable!("these tests queue no DPC")
+    }
+
+    fn notifier(&self) -> Option<&Notifier> {
+        Some(&self.current().notifier)
+    }
+
+    fn notifiers(&self, visit: &mut dyn FnMut(&Notifier)) {
+        let threads = self.threads.lock().expect("a sane lock");
+        threads.iter().for_each(|host| visit(&host.notifier));
     }
 
     fn listening(&self) -> bool {

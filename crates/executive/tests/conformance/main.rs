@@ -18,3 +18,6 @@ mod statements;
 mod support;
 mod threads;
 mod waits;
+
+/// How every executive of these tests is booted.
+pub(crate) const PROTOCOL: ringbell_executive::Protocol = ringbell_executive::Protocol::Reference;

@@ -120,7 +120,7 @@ fn boot_survives_every_missing_allocation() {
         for refused in 0.. {
             let solo = solo();
             solo.refuse_allocation(refused);
-            match Executive::boot(solo, profile) {
+            match Executive::boot_with(solo, profile, crate::PROTOCOL) {
                 Ok(nt) => {
                     assert_eq!(callback_names(&nt).len(), profile.builtin_names.value.len());
                     if nt.platform().allocations() <= refused {

@@ -72,12 +72,12 @@ fn c098_below_dispatch() {
         let log = Log::new();
         let own = Cell::new(null_mut());
         own.set(listen(&nt, object, |_, _| {
-            log.push((nt.KeGetCurrentIrql(), lock_of(object), busy(own.get())));
+            log.push((nt.KeGetCurrentIrql(), lock_of(object), calls(&nt, own.get())));
         }));
         for irql in [Irql::PASSIVE, Irql::APC] {
             ring_at(&nt, irql, object);
             assert_eq!(log.take(), [(irql, 0, 1)], "{}", profile.name);
-            assert_eq!(busy(own.get()), 0);
+            assert_eq!(calls(&nt, own.get()), 0);
         }
     }
 }
@@ -90,7 +90,7 @@ fn c099_at_dispatch() {
         let log = Log::new();
         let own = Cell::new(null_mut());
         own.set(listen(&nt, object, |_, _| {
-            log.push((nt.KeGetCurrentIrql(), lock_of(object) & 1, busy(own.get())))
+            log.push((nt.KeGetCurrentIrql(), lock_of(object) & 1, calls(&nt, own.get())))
         }));
         listen(&nt, object, |_, _| log.push((nt.KeGetCurrentIrql(), lock_of(object) & 1, 0)));
         ring_at(&nt, Irql::DISPATCH, object);
@@ -151,12 +151,12 @@ fn c102_nested_notify() {
             if depth.get() == 1 {
                 ring(&nt, object, 0, 0);
             }
-            log.push((1, busy(own.get())));
+            log.push((1, calls(&nt, own.get())));
         }));
         listen(&nt, object, |_, _| log.push((2, 0)));
         ring(&nt, object, 0, 0);
         assert_eq!(log.take(), [(1, 2), (2, 0), (1, 1), (2, 0)], "{}", profile.name);
-        assert_eq!(busy(own.get()), 0);
+        assert_eq!(calls(&nt, own.get()), 0);
     }
 }
 
@@ -178,7 +178,9 @@ fn c104_oldest_version_drops_the_lock() {
     let (nt, object) = with(Profile::ROS);
     let log = Log::new();
     let own = Cell::new(null_mut());
-    own.set(listen(&nt, object, |_, _| log.push((nt.KeGetCurrentIrql(), lock_of(object), busy(own.get())))));
+    own.set(listen(&nt, object, |_, _| {
+        log.push((nt.KeGetCurrentIrql(), lock_of(object), calls(&nt, own.get())))
+    }));
     ring_at(&nt, Irql::DISPATCH, object);
     assert_eq!(log.take(), [(Irql::DISPATCH, 0, 1)]);
 }
@@ -215,7 +217,7 @@ fn c106_umpo_routine_is_no_exception() {
                 _ => None,
             })
             .collect();
-        assert_eq!((busy(registration), lock_of(object)), (0, 0));
+        assert_eq!((calls(nt, registration), lock_of(object)), (0, 0));
         unregister(nt, registration);
         heard
     };

@@ -99,6 +99,16 @@ pub(crate) fn lock_of(object: Object) -> usize {
     at(object.cast(), 8)
 }
 
+/// Calls of a registration's routine under way: `Busy` itself under NT's protocol, the accessor under *Swift*.
+pub(crate) fn calls(nt: &Nt, registration: Registered) -> u32 {
+    // SAFETY: tests pass live registrations.
+    let calls = unsafe { nt.in_flight(registration) };
+    if crate::PROTOCOL == ringbell_executive::Protocol::Reference {
+        assert_eq!(busy(registration), calls);
+    }
+    calls
+}
+
 pub(crate) fn busy(registration: Registered) -> u32 {
     at(registration.cast(), 0x28)
 }

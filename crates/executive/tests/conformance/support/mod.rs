@@ -48,7 +48,8 @@ pub(crate) fn boot(profile: &'static Profile) -> Nt {
 }
 
 fn boot_on(solo: Solo, profile: &'static Profile) -> Nt {
-    let nt = Executive::boot(solo, profile).unwrap_or_else(|error| panic!("{}: {error}", profile.name));
+    let nt = Executive::boot_with(solo, profile, crate::PROTOCOL)
+        .unwrap_or_else(|error| panic!("{}: {error}", profile.name));
     let user = Token::user(&Sid::users());
     nt.register_process(nt.platform().user_process(), ProcessKind::Ordinary, 0x1000, user);
     nt
