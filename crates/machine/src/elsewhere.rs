@@ -2,7 +2,7 @@
 
 use record::{Event, Snapshot, UnloadOutcome};
 
-use crate::{Config, MachineError, Outcome};
+use crate::{Config, Done, MachineError, Member, Outcome};
 
 /// A machine that cannot be had on this platform: [`Machine::boot`] always fails.
 #[derive(Debug)]
@@ -69,6 +69,10 @@ impl Machine {
     }
 
     pub fn unload(&mut self, _driver: &str) -> Result<UnloadOutcome, MachineError> {
+        match *self {}
+    }
+
+    pub fn parallel(&mut self, _members: &[Member<'_>]) -> Result<Vec<Done>, MachineError> {
         match *self {}
     }
 

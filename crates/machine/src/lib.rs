@@ -10,6 +10,7 @@ pub mod dump;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 mod elsewhere;
 mod error;
+mod member;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod native;
 mod outcome;
@@ -21,6 +22,7 @@ pub use config::Config;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 pub use elsewhere::Machine;
 pub use error::MachineError;
+pub use member::{Done, Member};
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use native::Machine;
 pub use outcome::Outcome;

@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Event { name: String },
     /// Let virtual time pass, in units of 100 ns.
     Advance { ticks: u64 },
+    /// Do several of the above at once, each in a thread of its own.
+    Parallel { members: Vec<Command> },
     /// Record that a step of the scenario begins.
     Step { text: String },
     /// Describe all callback objects.
@@ -64,6 +66,8 @@ pub(crate) enum Reply {
     Loaded { base: u64, size: u64, status: u32 },
     /// A driver was asked to leave.
     Unloaded(record::UnloadOutcome),
+    /// What each of several came to.
+    Parallel(Vec<Reply>),
     /// The objects.
     Snapshot(Snapshot),
     /// Accessible guest memory by address, and the virtual time.

@@ -116,6 +116,15 @@ impl Kernel {
         crate::ps::thread::reap(self);
     }
 
+    /// Starts a system thread of the kernel's own that runs `body` and ends.
+    ///
+    /// # Errors
+    ///
+    /// There is no memory for it, or no room for another thread.
+    pub fn start_thread(&'static self, body: impl FnOnce() + 'static) -> Result<(), NTSTATUS> {
+        crate::ps::thread::spawn(self, body)
+    }
+
     /// Ends the world the way Windows does.
     pub fn bugcheck(&self, code: BugCheck, parameters: [u64; 4], reason: impl Into<String>) -> ! {
         self.executive.bugcheck(Bugcheck { code, parameters, reason: reason.into().into() })

@@ -25,7 +25,7 @@ mod play;
 mod ring;
 pub mod scenario;
 
-pub use ::machine::{Config, MachineError};
+pub use ::machine::{Config, Done, MachineError, Member};
 pub use machine::{Driver, Machine};
 pub use play::{Action, Play};
 pub use record::{Ending, Event, Finding, Report, Severity, What};

@@ -1,11 +1,11 @@
 //! The machine as the library offers it: what was done becomes steps of the story, and the end is judged.
 
-use nt::NTSTATUS;
 use nt::catalog;
+use nt::{Irql, NTSTATUS};
 use record::{Ending, Report, Reproducible, UnloadOutcome};
 
 use crate::Ring;
-use ::machine::{Config, MachineError};
+use ::machine::{Config, Done, MachineError, Member};
 
 /// A driver that was loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,9 +71,20 @@ impl Machine {
     ///
     /// [`MachineError::Ended`] where the machine died.
     pub fn advance(&mut self, time: std::time::Duration) -> Result<(), MachineError> {
-        let ticks = u64::try_from(time.as_nanos() / 100).unwrap_or(u64::MAX);
         self.inner.step(&format!("wait {time:?}"))?;
-        self.inner.advance(ticks)
+        self.inner.advance(ticks(time))
+    }
+
+    /// Does several things at once, each in a system thread of its own, interleaved as the seed says, and returns when all are
+    /// done, with what each came to. One that names what is not there keeps all from beginning.
+    ///
+    /// # Errors
+    ///
+    /// [`MachineError::Ended`] where the machine died.
+    pub fn parallel(&mut self, members: &[Member<'_>]) -> Result<Vec<Done>, MachineError> {
+        let titles: Vec<String> = members.iter().map(title).collect();
+        self.inner.step(&format!("parallel: {}", titles.join(" | ")))?;
+        self.inner.parallel(members)
     }
 
     /// Describes every callback object and the namespace as they are now.
@@ -149,6 +160,30 @@ impl Machine {
             host: outcome.host,
         }
     }
+}
+
+/// Says what a member does, in the words of a step.
+fn title(member: &Member<'_>) -> String {
+    match *member {
+        Member::Load { name, .. } => format!("load {name}"),
+        Member::Unload { driver } => format!("unload {driver}"),
+        Member::Notify { object, argument1, argument2, irql } => {
+            let object = object.into();
+            format!("ring {}", Ring { object, argument1, argument2, irql: Irql(irql) })
+        }
+        Member::Event { name } => format!("event {name}"),
+        Member::Advance { ticks } => format!("wait {:?}", duration_of(ticks)),
+    }
+}
+
+/// Returns the time of a number of ticks.
+fn duration_of(ticks: u64) -> std::time::Duration {
+    std::time::Duration::from_micros(ticks / 10) + std::time::Duration::from_nanos(ticks % 10 * 100)
+}
+
+/// Returns the ticks of 100 ns in a time.
+pub(crate) fn ticks(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_nanos() / 100).unwrap_or(u64::MAX)
 }
 
 /// Whether the same drivers, steps and seed give the same stream: not where wall time decided, and

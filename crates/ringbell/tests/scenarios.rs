@@ -179,3 +179,128 @@ fn settings_reach_the_machine() {
     assert!(scenario.keep_loaded);
     assert_eq!(scenario.dump, Some(bin().join("x.dmp")));
 }
+
+/// The threads in which members began, and which ended, in stream order.
+fn order(report: &Report) -> Vec<String> {
+    let note = |event: &record::Event| match &event.what {
+        record::What::Note { text, .. } => Some(text.clone()),
+        _ => None,
+    };
+    report
+        .events
+        .iter()
+        .filter_map(note)
+        .filter(|text| text.starts_with("begin ") || text.starts_with("end "))
+        .collect()
+}
+
+const GROUP: &str = "drivers = ['listener.sys']\n\
+    [[step]]\nparallel = [{ ring = 'callbackbopin=1' }, { wait = '5s' }, { event = 'power.ac' },\n\
+    { load = 'rb014-near-freed-at-unload.sys', as = 'late' }, { unload = 'listener.sys' }]\n\
+    [[step]]\nexpect = { object = 'callbackbopin', exists = false }\n\
+    [[step]]\nexpect = { driver = 'late', status = 'success' }\n";
+
+#[test]
+fn with_seed_0_members_of_a_group_take_turns_and_all_end() {
+    let report = run(GROUP);
+    assert_eq!(ringbell::verdict(&report), "clean", "{}", ringbell::story(&report));
+    let order = order(&report);
+    let ring = r"ring \Callback\callbackbopin (0x1, 0x0)";
+    let begun = [ring, "wait 5s", "event power.ac", "load late", "unload listener.sys"];
+    let ended = [ring, "event power.ac", "load late", "unload listener.sys", "wait 5s"];
+    let only = |word: &str| -> Vec<String> {
+        order.iter().filter_map(|line| line.strip_prefix(word)).map(str::to_owned).collect()
+    };
+    assert_eq!(only("begin "), begun, "{order:?}");
+    assert_eq!(only("end "), ended, "{order:?}");
+}
+
+#[test]
+fn a_seed_decides_how_a_group_is_interleaved_and_seeds_differ() {
+    let mut orders = std::collections::BTreeSet::new();
+    for seed in 1..30 {
+        let play = || {
+            let mut scenario = scenario(GROUP);
+            scenario.config.seed = seed;
+            scenario.run().unwrap()
+        };
+        let report = play();
+        assert_eq!(ringbell::verdict(&report), "clean", "seed {seed}\n{}", ringbell::story(&report));
+        assert_eq!(order(&report).len(), 10, "seed {seed}");
+        assert_eq!(play().events, report.events, "seed {seed}");
+        orders.insert(order(&report));
+    }
+    assert!(orders.len() > 10, "{} orders", orders.len());
+}
+
+/// The driver leaves a registration behind. Rung before it leaves, that is a finding; rung after, it is a bugcheck, which
+/// only some schedules show.
+#[test]
+fn a_race_of_a_ring_with_an_unload_is_found() {
+    let text = "drivers = ['rb001-registration-left.sys']\n\
+        [[step]]\nparallel = [{ ring = 'PowerState' }, { unload = 'rb001-registration-left.sys' }]\n";
+    let first = run(text);
+    let object = first.events.iter().rev().find_map(|event| match &event.what {
+        record::What::CreateResult { name: Some(name), .. } => Some(name.clone()),
+        _ => None,
+    });
+    let text = text.replace("'PowerState'", &format!("'{}'", object.unwrap()));
+    assert_eq!(run(&text).ending, Ending::Finished);
+    let died = (1..60).find(|seed| {
+        let mut scenario = scenario(&text);
+        scenario.config.seed = *seed;
+        matches!(scenario.run().unwrap().ending, Ending::Bugcheck(_))
+    });
+    assert!(died.is_some());
+}
+
+#[test]
+fn what_is_not_there_keeps_a_group_from_beginning_and_is_told_with_its_line() {
+    let text = "drivers = ['listener.sys']\n[[step]]\nparallel = [\n{ unload = 'listener.sys' },\n{ ring = 'Nobody' },\n]\n";
+    let stopped = scenario(text).run().unwrap_err();
+    assert!(stopped.to_string().starts_with(r"s.toml:5: cannot ring `\Callback\Nobody`"), "{stopped}");
+    let report = stopped.report.unwrap();
+    assert_eq!(order(&report), [""; 0]);
+    assert_eq!(report.drivers[0].unload, UnloadOutcome::Unloaded);
+}
+
+#[test]
+fn an_object_that_goes_while_a_group_is_under_way_is_no_mistake() {
+    let text = "drivers = ['listener.sys']\n[[step]]\nparallel = [{ unload = 'listener.sys' }, { ring = 'callbackbopin' }]\n";
+    let report = run(text);
+    assert_eq!(ringbell::verdict(&report), "clean");
+    let story = ringbell::story(&report);
+    assert!(
+        story.contains(r"nothing to ring \Callback\callbackbopin (0x0, 0x0): the object is gone"),
+        "{story}"
+    );
+}
+
+#[test]
+fn a_driver_that_is_refused_in_a_group_is_told_and_the_others_are_done() {
+    let image = std::fs::read(bin().join("listener.sys")).unwrap();
+    let mut machine = ringbell::Machine::boot(ringbell::Config::default()).unwrap();
+    let first = machine.load("listener.sys", &image).unwrap();
+    let done = machine
+        .parallel(&[
+            ringbell::Member::Load { name: "broken.sys", image: b"MZ" },
+            ringbell::Member::Unload { driver: &first.name },
+        ])
+        .unwrap();
+    assert!(matches!(&done[0], ringbell::Done::Refused(why) if why.contains("broken.sys")), "{done:?}");
+    assert_eq!(done[1], ringbell::Done::Unloaded(UnloadOutcome::Unloaded));
+    let gone = machine.parallel(&[ringbell::Member::Unload { driver: &first.name }]).unwrap();
+    assert!(matches!(&gone[0], ringbell::Done::Refused(why) if why.contains("no driver")), "{gone:?}");
+    let report = machine.finish();
+    assert_eq!((report.ending, report.drivers.len()), (Ending::Finished, 1));
+}
+
+#[test]
+fn a_thousand_things_at_once_are_done() {
+    let rings = "{ ring = 'callbackbopin' }, ".repeat(1000);
+    let report = run(&format!(
+        "drivers = ['listener.sys']\n[[step]]\nparallel = [{rings}]\n[[step]]\nexpect = {{ deliveries = 1000 }}"
+    ));
+    assert_eq!(missed(&report), []);
+    assert_eq!(ringbell::verdict(&report), "clean");
+}

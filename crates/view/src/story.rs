@@ -17,7 +17,14 @@ use crate::text::printable;
 /// Tells the whole run: events, ending, findings, verdict.
 pub fn story(report: &Report) -> String {
     let mut out = String::new();
-    let mut teller = Teller { report, names: BTreeMap::new(), depth: 0, out: &mut out };
+    let mut teller = Teller {
+        report,
+        names: BTreeMap::new(),
+        depth: 0,
+        thread: SYSTEM_THREAD,
+        depths: BTreeMap::new(),
+        out: &mut out,
+    };
     for event in &report.events {
         teller.tell(event);
     }
@@ -113,12 +120,23 @@ struct Teller<'a> {
     /// Names the callback objects were last seen under.
     names: BTreeMap<u64, String>,
     depth: usize,
+    /// The thread that is told of.
+    thread: u32,
+    /// How deep the other threads are in what they do.
+    depths: BTreeMap<u32, usize>,
     out: &'a mut String,
 }
 
+/// The machine's own thread, which plays the steps. Its lines are not marked.
+const SYSTEM_THREAD: u32 = 8;
+
 impl Teller<'_> {
     fn line(&mut self, text: &str) {
-        let _ = writeln!(self.out, "{:width$}{}", "", printable(text), width = 2 * self.depth);
+        let width = 2 * self.depth;
+        let _ = match self.thread {
+            0..=SYSTEM_THREAD => writeln!(self.out, "{:width$}{}", "", printable(text)),
+            thread => writeln!(self.out, "{:width$}[{thread}] {}", "", printable(text)),
+        };
     }
 
     fn place(&self, address: u64) -> String {
@@ -153,19 +171,31 @@ impl Teller<'_> {
     }
 
     fn leave(&mut self) {
-        self.depth = self.depth.saturating_sub(1);
+        self.depth = self.depth.saturating_sub(1).max(1);
+    }
+
+    /// Goes on where `thread` was.
+    fn turn_to(&mut self, thread: u32) {
+        if thread != self.thread {
+            self.depths.insert(self.thread, self.depth);
+            self.thread = thread;
+            self.depth = self.depths.get(&thread).copied().unwrap_or(1);
+        }
     }
 
     /// Tells one event. Long, because it is the table of all sentences.
     #[expect(clippy::too_many_lines, reason = "one arm per sentence; splitting would scatter the vocabulary")]
     fn tell(&mut self, event: &Event) {
         self.learn(event);
+        self.turn_to(event.thread);
         match &event.what {
             What::Booted { profile, build, seed } => {
                 self.line(&format!("boot {profile} (build {build}), seed {seed}"));
                 self.depth = 1;
             }
             What::Step { text } => {
+                self.turn_to(SYSTEM_THREAD);
+                self.depths.clear();
                 self.depth = 0;
                 self.out.push('\n');
                 self.line(text);

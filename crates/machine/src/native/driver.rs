@@ -31,6 +31,8 @@ struct Driver {
     base: u64,
     size: u64,
     object: DriverObject,
+    /// Whether it was asked to leave.
+    leaving: bool,
 }
 
 /// What loading came to.
@@ -76,7 +78,7 @@ pub(crate) fn load(world: &'static World, name: &str, bytes: &[u8]) -> Result<Lo
         unmap(base, size);
         return Err(format!("cannot load `{name}`: no pool for its driver object"));
     };
-    world.drivers.borrow_mut().list.push(Driver { name: name.into(), base, size, object });
+    world.drivers.borrow_mut().list.push(Driver { name: name.into(), base, size, object, leaving: false });
     let status = enter(
         world,
         EntryPoint::DriverEntry,
@@ -165,9 +167,15 @@ fn enter(world: &World, entry: EntryPoint, name: &str, routine: u64, arguments: 
 pub(crate) fn unload(world: &'static World, name: &str) -> Result<UnloadOutcome, String> {
     let found = world.drivers.borrow().list.iter().find(|driver| driver.name == name).cloned();
     let driver = found.ok_or_else(|| format!("no driver `{name}` is loaded"))?;
+    if driver.leaving {
+        return Err(format!("`{name}` is leaving already"));
+    }
     let routine = driver.object.unload_routine();
     if routine == 0 {
         return Ok(UnloadOutcome::NotUnloadable);
+    }
+    for known in world.drivers.borrow_mut().list.iter_mut().filter(|known| known.name == name) {
+        known.leaving = true;
     }
     enter(world, EntryPoint::DriverUnload, name, routine, &[driver.object.address()]);
     world.kernel().finish_work_of(driver.object.address());
@@ -192,6 +200,16 @@ pub(crate) fn unload(world: &'static World, name: &str) -> Result<UnloadOutcome,
     world.record(What::Audit { driver: Some(name.into()), snapshot: world.snapshot() });
     remove(world, name);
     Ok(UnloadOutcome::Unloaded)
+}
+
+/// Looks whether a driver could be asked to leave.
+///
+/// # Errors
+///
+/// Says that there is none of this name.
+pub(crate) fn has(world: &World, name: &str) -> Result<(), String> {
+    let there = world.drivers.borrow().list.iter().any(|driver| driver.name == name);
+    there.then_some(()).ok_or_else(|| format!("no driver `{name}` is loaded"))
 }
 
 /// Takes driver object and image away.

@@ -8,7 +8,7 @@ use record::{Module, Symbol, What};
 use super::channel::Channel;
 use super::shared::Shared;
 use super::world::World;
-use super::{confine, driver, exit, memory, sys, trap, watch};
+use super::{confine, driver, exit, memory, parallel, sys, trap, watch};
 use crate::wire::{Command, Reply};
 use crate::{Config, plan};
 
@@ -77,6 +77,25 @@ fn kernel_module(world: &World) -> Module {
     Module { name: "nt".into(), base: plan::KERNEL_IMAGE.base, size: decoy.size, symbols }
 }
 
+/// Does what only a thread of the machine can do.
+pub(super) fn act(world: &'static World, command: Command) -> Reply {
+    let done = match command {
+        Command::Load { name, image } => driver::load(world, &name, &image)
+            .map(|driver::Loaded { base, size, status }| Reply::Loaded { base, size, status }),
+        Command::Unload { driver } => driver::unload(world, &driver).map(Reply::Unloaded),
+        Command::Advance { ticks } => {
+            world.sleep(ticks);
+            Ok(Reply::Done)
+        }
+        Command::Notify { object, argument1, argument2, irql } => {
+            world.ring(&object, [argument1, argument2], irql).map(|()| Reply::Done)
+        }
+        Command::Event { name } => world.play(&name).map(|()| Reply::Done),
+        _ => Err("this is nothing for a thread to do".into()),
+    };
+    done.unwrap_or_else(Reply::Refused)
+}
+
 fn serve(world: &'static World, command: Command) -> Reply {
     match command {
         Command::GoOn => Reply::Done,
@@ -88,29 +107,12 @@ fn serve(world: &'static World, command: Command) -> Reply {
             world.reseed(seed, schedule);
             Reply::Done
         }
-        Command::Load { name, image } => {
-            let loaded = world.perform(move |world| driver::load(world, &name, &image));
-            match loaded {
-                Ok(driver::Loaded { base, size, status }) => Reply::Loaded { base, size, status },
-                Err(why) => Reply::Refused(why),
-            }
-        }
-        Command::Unload { driver } => {
-            let outcome = world.perform(move |world| driver::unload(world, &driver));
-            outcome.map_or_else(Reply::Refused, Reply::Unloaded)
-        }
-        Command::Advance { ticks } => {
-            world.perform(move |world| world.sleep(ticks));
-            Reply::Done
-        }
-        Command::Notify { object, argument1, argument2, irql } => {
-            let done = world.perform(move |world| world.ring(&object, [argument1, argument2], irql));
-            done.map_or_else(Reply::Refused, |()| Reply::Done)
-        }
-        Command::Event { name } => {
-            let done = world.perform(move |world| world.play(&name));
-            done.map_or_else(Reply::Refused, |()| Reply::Done)
-        }
+        Command::Load { .. }
+        | Command::Unload { .. }
+        | Command::Advance { .. }
+        | Command::Notify { .. }
+        | Command::Event { .. } => world.perform(move |world| act(world, command)),
+        Command::Parallel { members } => world.perform(move |world| parallel::act(world, members)),
         Command::Regions => {
             Reply::Regions { regions: memory::accessible(), now: world.scheduler.now().cast_unsigned() }
         }

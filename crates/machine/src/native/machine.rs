@@ -13,7 +13,7 @@ use super::process::{Process, Stopped};
 use super::shared::{MAGIC, Shared};
 use super::{ending, exit, kernel, sys};
 use crate::wire::{Command, Reply};
-use crate::{Config, MachineError, Outcome};
+use crate::{Config, Done, MachineError, Member, Outcome};
 
 /// Wall time a kernel process may take to boot.
 const BOOT_LIMIT: Duration = Duration::from_secs(20);
@@ -226,9 +226,28 @@ impl Machine {
     ///
     /// Refused where the image cannot be loaded; the text says why. Fails where the machine has ended, or ends.
     pub fn load(&mut self, name: &str, image: &[u8]) -> Result<(String, u32), MachineError> {
+        let name = self.announce(name, image);
+        let reply = self.ask(&Command::Load { name: name.clone(), image: image.to_vec() });
+        match reply {
+            Ok(Reply::Loaded { base, size, status }) => {
+                self.loaded(&name, base, size, status);
+                Ok((name, status))
+            }
+            Ok(_) => Err(self.confused()),
+            Err(error) => {
+                if matches!(error, MachineError::Refused(_)) {
+                    self.forget(&name);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Enters a driver that is about to be loaded, and returns its name in this run. Done before the answer is known: a
+    /// driver that dies in its entry is in the report too.
+    fn announce(&mut self, name: &str, image: &[u8]) -> String {
         let name = self.unique(name);
         self.images.push((name.clone(), symbols(image)));
-        // Entered before the answer: a driver that dies in its entry is in the report too.
         self.drivers.push(DriverRecord {
             name: name.clone(),
             base: 0,
@@ -236,27 +255,85 @@ impl Machine {
             entry_status: None,
             unload: UnloadOutcome::NotReached,
         });
-        let reply = self.ask(&Command::Load { name: name.clone(), image: image.to_vec() });
-        match reply {
-            Ok(Reply::Loaded { base, size, status }) => {
-                if let Some(driver) = self.drivers.last_mut() {
-                    (driver.base, driver.size, driver.entry_status) = (base, size, Some(status));
-                    // NT_SUCCESS.
-                    if status >> 31 != 0 {
-                        driver.unload = UnloadOutcome::EntryFailed;
-                    }
-                }
-                Ok((name, status))
-            }
-            Ok(_) => Err(self.confused()),
-            Err(error) => {
-                if matches!(error, MachineError::Refused(_)) {
-                    self.images.pop();
-                    self.drivers.pop();
-                }
-                Err(error)
+        name
+    }
+
+    fn loaded(&mut self, name: &str, base: u64, size: u64, status: u32) {
+        if let Some(driver) = self.drivers.iter_mut().find(|driver| driver.name == name) {
+            (driver.base, driver.size, driver.entry_status) = (base, size, Some(status));
+            // NT_SUCCESS.
+            if status >> 31 != 0 {
+                driver.unload = UnloadOutcome::EntryFailed;
             }
         }
+    }
+
+    /// Strikes a driver whose image was refused.
+    fn forget(&mut self, name: &str) {
+        self.images.retain(|(known, _)| known != name);
+        self.drivers.retain(|driver| driver.name != name);
+    }
+
+    fn unloaded(&mut self, driver: &str, outcome: UnloadOutcome) {
+        if let Some(record) = self.drivers.iter_mut().find(|record| record.name == driver) {
+            record.unload = outcome;
+        }
+    }
+
+    /// Does several things at once, each in a system thread of its own, and returns when all are done. An answer is
+    /// [`Done::Refused`] where that one was refused. One that names what is not there keeps all from beginning; an object
+    /// that goes while they are under way does not.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the machine has ended, or ends.
+    pub fn parallel(&mut self, members: &[Member<'_>]) -> Result<Vec<Done>, MachineError> {
+        let mut names = Vec::new();
+        let mut commands = Vec::new();
+        for member in members {
+            let (name, command) = match *member {
+                Member::Load { name, image } => {
+                    let name = self.announce(name, image);
+                    (Some(name.clone()), Command::Load { name, image: image.to_vec() })
+                }
+                Member::Unload { driver } => (Some(driver.into()), Command::Unload { driver: driver.into() }),
+                Member::Notify { object, argument1, argument2, irql } => {
+                    (None, Command::Notify { object: object.into(), argument1, argument2, irql })
+                }
+                Member::Event { name } => (None, Command::Event { name: name.into() }),
+                Member::Advance { ticks } => (None, Command::Advance { ticks }),
+            };
+            names.push(name);
+            commands.push(command);
+        }
+        let Reply::Parallel(replies) = self.ask(&Command::Parallel { members: commands })? else {
+            return Err(self.confused());
+        };
+        if replies.len() != members.len() {
+            return Err(self.confused());
+        }
+        let mut all = Vec::new();
+        for ((member, name), reply) in members.iter().zip(names).zip(replies) {
+            all.push(match (member, name, reply) {
+                (Member::Load { .. }, Some(name), Reply::Loaded { base, size, status }) => {
+                    self.loaded(&name, base, size, status);
+                    Done::Loaded { name, status }
+                }
+                (Member::Load { .. }, Some(name), reply @ (Reply::Done | Reply::Refused(_))) => {
+                    // Never begun, or refused.
+                    self.forget(&name);
+                    if let Reply::Refused(why) = reply { Done::Refused(why) } else { Done::Done }
+                }
+                (Member::Unload { .. }, Some(name), Reply::Unloaded(outcome)) => {
+                    self.unloaded(&name, outcome);
+                    Done::Unloaded(outcome)
+                }
+                (_, _, Reply::Done) => Done::Done,
+                (_, _, Reply::Refused(why)) => Done::Refused(why),
+                _ => return Err(self.confused()),
+            });
+        }
+        Ok(all)
     }
 
     /// Learns from the events where the images were, also those of drivers that never came to an answer.
@@ -291,9 +368,7 @@ impl Machine {
         let Reply::Unloaded(outcome) = self.ask(&Command::Unload { driver: driver.into() })? else {
             return Err(self.confused());
         };
-        if let Some(record) = self.drivers.iter_mut().find(|record| record.name == driver) {
-            record.unload = outcome;
-        }
+        self.unloaded(driver, outcome);
         Ok(outcome)
     }
 

@@ -26,6 +26,7 @@ mod machine;
 mod memory;
 mod memory_dump;
 mod module_list;
+mod parallel;
 mod place;
 mod policy;
 mod pool;

@@ -38,8 +38,7 @@ impl World {
         if irql > Irql::DISPATCH {
             return Err(format!("cannot ring `{name}` at {irql}: DISPATCH_LEVEL is the highest"));
         }
-        let path = if name.starts_with('\\') { name.to_owned() } else { format!("\\Callback\\{name}") };
-        let object = self.reference(&path)?;
+        let object = self.reference(&path_of(name))?;
         self.notify_at(irql, object, argument1, argument2);
         self.dereference(object);
         Ok(())
@@ -58,11 +57,7 @@ impl World {
             self.record(What::Note { text: format!("`{name}`: {}", event.summary), details: Vec::new() });
             return Ok(());
         }
-        let (object, referenced) = match event.entry().name {
-            Name::Path(path) => (self.reference(path)?, true),
-            Name::Numbered { prefix, .. } => return Err(format!("nobody created an object `{prefix}…`")),
-            Name::Unnamed { port } => (self.unnamed(event.object, port)?, false),
-        };
+        let (object, referenced) = self.object_of(event)?;
         let mut arguments = Arguments::new(self);
         for call in event.calls {
             if !wanted(call, arguments.status()) {
@@ -72,6 +67,40 @@ impl World {
             let argument2 = self.make(&mut arguments, call.argument2)?;
             self.notify_at(event.irql, object, argument1, argument2);
         }
+        if referenced {
+            self.dereference(object);
+        }
+        Ok(())
+    }
+
+    /// Returns the object that an event rings, and whether a reference on it was taken.
+    fn object_of(&self, event: &catalog::Event) -> Result<(*mut CALLBACK_OBJECT, bool), String> {
+        match event.entry().name {
+            Name::Path(path) => Ok((self.reference(path)?, true)),
+            Name::Numbered { prefix, .. } => Err(format!("nobody created an object `{prefix}…`")),
+            Name::Unnamed { port } => Ok((self.unnamed(event.object, port)?, false)),
+        }
+    }
+
+    /// Looks whether there is a callback object to ring.
+    ///
+    /// # Errors
+    ///
+    /// Says that there is none.
+    pub(super) fn has_object(&self, name: &str) -> Result<(), String> {
+        self.reference(&path_of(name)).map(|object| self.dereference(object))
+    }
+
+    /// Looks whether there is the callback object that the event `name` rings.
+    ///
+    /// # Errors
+    ///
+    /// Says that there is none.
+    pub(super) fn has_object_of(&self, name: &str) -> Result<(), String> {
+        let Some(event) = catalog::find_event(name).filter(|event| event.is_delivered()) else {
+            return Ok(());
+        };
+        let (object, referenced) = self.object_of(event)?;
         if referenced {
             self.dereference(object);
         }
@@ -152,6 +181,11 @@ impl World {
             }
         }
     }
+}
+
+/// Returns the path of an object: a name without a backslash is one of `\Callback`.
+fn path_of(name: &str) -> String {
+    if name.starts_with('\\') { name.to_owned() } else { format!("\\Callback\\{name}") }
 }
 
 /// Whether a call is made, given what the routines left in the event's status.

@@ -63,14 +63,6 @@ fn name_of(path: &Path) -> String {
     }
 }
 
-/// Returns the name that the next driver called `name` has, given those that are taken.
-pub(super) fn unique(name: &str, taken: impl Fn(&str) -> bool) -> String {
-    if !taken(name) {
-        return name.into();
-    }
-    (2..).map(|number: u64| format!("{name}#{number}")).find(|name| !taken(name)).unwrap_or_default()
-}
-
 /// Spells a path for people.
 pub(super) fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy())

@@ -94,6 +94,8 @@ pub enum Act {
     Wait(Duration),
     /// Ask a driver to leave, by its name in the run.
     Unload(String),
+    /// Do several things at once. They are loads, rings, events, waits and unloads.
+    Parallel(Vec<Step>),
     /// Look whether the machine is as expected.
     Expect(Expectation),
 }
@@ -106,6 +108,10 @@ impl fmt::Display for Act {
             Self::Event(event) => write!(f, "event {}", event.name),
             Self::Wait(time) => write!(f, "wait {time:?}"),
             Self::Unload(driver) => write!(f, "unload {driver}"),
+            Self::Parallel(members) => {
+                let members: Vec<String> = members.iter().map(|member| member.act.to_string()).collect();
+                write!(f, "parallel: {}", members.join(" | "))
+            }
             Self::Expect(expectation) => write!(f, "expect {expectation}"),
         }
     }

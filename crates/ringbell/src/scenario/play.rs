@@ -5,14 +5,16 @@ use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::Path;
 
+use nt::NTSTATUS;
 use record::{Check, Report, Snapshot};
 
 use super::expect::{check, ending_words};
 use super::mistake::printable;
 use super::observe::Observer;
 use super::{Act, Expectation, Place, Scenario, Step};
-use crate::{Driver, Machine, near};
-use ::machine::MachineError;
+use crate::machine::ticks;
+use crate::{Driver, Machine, Ring, near};
+use ::machine::{Done, MachineError, Member};
 
 /// Plays steps on a machine, and remembers what they came to. A copy can play on with a copy of the machine.
 #[derive(Clone, Debug, Default)]
@@ -85,6 +87,7 @@ impl Player {
             Act::Event(event) => machine.event(event)?,
             Act::Wait(time) => machine.advance(*time)?,
             Act::Unload(name) => return self.unload(machine, name),
+            Act::Parallel(members) => return self.parallel(machine, members),
             Act::Expect(expectation) => {
                 if !self.looking {
                     self.observer.look(machine.events());
@@ -106,6 +109,61 @@ impl Player {
             machine.unload(driver)?;
         }
         Ok(())
+    }
+
+    /// Does several things at once. What is wrong with one of them is told with its place.
+    fn parallel(&mut self, machine: &mut Machine, steps: &[Step]) -> Result<(), MachineError> {
+        let mut members = Vec::new();
+        let mut played = Vec::new();
+        for step in steps {
+            members.push(match &step.act {
+                Act::Load(driver) => Member::Load { name: &driver.name, image: &driver.image },
+                Act::Ring(Ring { object, argument1, argument2, irql }) => {
+                    let (argument1, argument2) = (*argument1, *argument2);
+                    Member::Notify { object, argument1, argument2, irql: irql.0 }
+                }
+                Act::Event(event) => Member::Event { name: event.name },
+                Act::Wait(time) => Member::Advance { ticks: ticks(*time) },
+                // One whose `DriverEntry` failed is gone already, as on Windows.
+                Act::Unload(driver) if self.is_gone(driver) => continue,
+                Act::Unload(driver) => Member::Unload { driver },
+                Act::Parallel(_) | Act::Expect(_) => {
+                    let what = "only load, ring, event, wait and unload can be done at once";
+                    return Err(MachineError::Refused(what.into()));
+                }
+            });
+            played.push(step);
+        }
+        let mut refused = None;
+        for (step, done) in played.into_iter().zip(machine.parallel(&members)?) {
+            match (&step.act, done) {
+                (_, Done::Loaded { name, status }) => {
+                    let status = NTSTATUS(status);
+                    self.drivers.push((Driver { name, status }, status.is_success()));
+                }
+                (Act::Unload(name), Done::Unloaded(_)) => self.gone(name),
+                (_, Done::Refused(why)) if refused.is_none() => refused = Some((step, why)),
+                _ => {}
+            }
+        }
+        let Some((step, why)) = refused else { return Ok(()) };
+        self.place.clone_from(&step.place);
+        let error = MachineError::Refused(why);
+        Err(match &step.act {
+            Act::Ring(ring) => with_near_object(machine, &ring.object, error),
+            _ => error,
+        })
+    }
+
+    /// Whether a driver was loaded and is not there any more.
+    fn is_gone(&self, name: &str) -> bool {
+        self.drivers.iter().any(|(driver, there)| driver.name == name && !there)
+    }
+
+    fn gone(&mut self, name: &str) {
+        for (_, there) in self.drivers.iter_mut().filter(|(driver, _)| driver.name == name) {
+            *there = false;
+        }
     }
 
     /// Returns what was got instead of what was expected.

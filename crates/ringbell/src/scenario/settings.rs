@@ -115,6 +115,12 @@ pub(super) const STEP: Keys = Keys {
         key("wait", "a text", r#""10s""#, "let virtual time pass; it costs no real time"),
         key("unload", "a text", r#""listener.sys""#, "ask a driver to leave, by its name in the run"),
         key(
+            "parallel",
+            "a list of steps",
+            r#"[{ ring = "callbackbopin" }, { unload = "listener.sys" }]"#,
+            "do these at once, each in a thread of its own, and go on when all are done; they load, ring, wait, unload or play events",
+        ),
+        key(
             "expect",
             "a table",
             r#"{ object = "PowerState", listeners = 1 }"#,
@@ -124,7 +130,7 @@ pub(super) const STEP: Keys = Keys {
 };
 
 /// Keys that say what a step does; the others go with one of them.
-pub(super) const VERBS: [&str; 6] = ["load", "ring", "event", "wait", "unload", "expect"];
+pub(super) const VERBS: [&str; 7] = ["load", "ring", "event", "wait", "unload", "parallel", "expect"];
 
 /// Keys of an `expect` step.
 pub(super) const LOOK: Keys = Keys {

@@ -32,6 +32,9 @@ pub fn event(name: &str) -> Result<&'static catalog::Event, Mistake> {
     Err(Mistake::unknown("event", name, known, "`ringbell explain` lists the events"))
 }
 
+/// Most steps of a group: each has a thread.
+const MOST_AT_ONCE: usize = 1000;
+
 impl Reader<'_> {
     /// Reads one step, which may say several expectations.
     pub(super) fn step(&mut self, table: &Table<'_>, span: Range<usize>) -> Result<Vec<Step>, Mistake> {
@@ -81,9 +84,43 @@ impl Reader<'_> {
                 done.map_err(|mistake| verb.wrong(mistake))?;
                 vec![Act::Unload(name.into())]
             }
+            "parallel" => vec![Act::Parallel(self.parallel(verb)?)],
             _ => self.look(&verb.table(LOOK)?, verb)?.into_iter().map(Act::Expect).collect(),
         };
         Ok(acts.into_iter().map(|act| Step { act, place: place.clone() }).collect())
+    }
+
+    /// Reads the steps of a group. What one of them loads, another cannot ask to leave: which comes first is not decided.
+    fn parallel(&mut self, verb: &Value<'_>) -> Result<Vec<Step>, Mistake> {
+        let members = verb.tables(STEP)?;
+        let bad = |message: String, hint: &str| Err(verb.wrong(Mistake::new(message, hint)));
+        match members.len() {
+            0 => {
+                return bad(
+                    "there is nothing to do at once".into(),
+                    "list steps, such as `{ ring = \"PowerState\" }`",
+                );
+            }
+            1..=MOST_AT_ONCE => {}
+            number => {
+                let message = format!("{number} things cannot be done at once");
+                return bad(message, &format!("{MOST_AT_ONCE} are the limit; make several steps of it"));
+            }
+        }
+        let mut steps = Vec::new();
+        self.cast.begin_group();
+        for (table, span) in members {
+            for word in ["parallel", "expect"] {
+                if let Some(value) = table.get(word) {
+                    let message = format!("`{word}` cannot be done at the same time as something else");
+                    let mistake = Mistake::new(message, "make a step of its own of it");
+                    return Err(table.source.at(value.key_span(), mistake));
+                }
+            }
+            steps.extend(self.step(&table, span)?);
+        }
+        self.cast.end_group();
+        Ok(steps)
     }
 
     fn load(&mut self, file: &Value<'_>, name: Option<Value<'_>>) -> Result<Act, Mistake> {
