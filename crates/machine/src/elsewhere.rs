@@ -79,4 +79,31 @@ impl Machine {
     pub fn finish(self) -> Outcome {
         match self {}
     }
+
+    pub fn into_base(self) -> Base {
+        match self {}
+    }
+}
+
+/// A machine that cannot be had on this platform, and cannot be forked.
+#[derive(Debug)]
+pub enum Base {}
+
+#[expect(missing_docs, clippy::missing_errors_doc, reason = "documented on the platform that has machines")]
+impl Base {
+    pub fn fork(&mut self, _config: Config) -> Result<Machine, MachineError> {
+        match *self {}
+    }
+
+    pub fn config(&self) -> &Config {
+        match *self {}
+    }
+
+    pub fn process_id(&self) -> u32 {
+        match *self {}
+    }
+
+    pub fn into_machine(self) -> Machine {
+        match self {}
+    }
 }

@@ -20,9 +20,9 @@ mod wire;
 
 pub use config::Config;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-pub use elsewhere::Machine;
+pub use elsewhere::{Base, Machine};
 pub use error::MachineError;
 pub use member::{Done, Member};
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-pub use native::Machine;
+pub use native::{Base, Machine};
 pub use outcome::Outcome;

@@ -38,6 +38,9 @@ pub(crate) enum Command {
     Regions,
     /// Send guest memory that was listed.
     Read { address: u64, bytes: u32 },
+    /// Fork off a process that goes on with these settings and, where there is one, this order of threads. A byte with descriptors follows: the new process's shared
+    /// memory, its end of a socket, its standard error.
+    Fork { config: Box<crate::Config>, schedule: Option<Schedule> },
     /// Tell the last state and exit.
     Finish,
     #[cfg(test)]
@@ -74,6 +77,8 @@ pub(crate) enum Reply {
     Regions { regions: Vec<Accessible>, now: u64 },
     /// Guest memory.
     Bytes(Vec<u8>),
+    /// A process was forked off, with this id.
+    Forked { id: u32 },
     /// The last message.
     Finished { last: Option<Snapshot>, stubs_called: Vec<(String, u64)> },
     /// Not done, and why; the machine lives on.

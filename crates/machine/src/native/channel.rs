@@ -1,7 +1,8 @@
 //! The kernel process's end of the socket, and its end of the event ring.
 
 use std::cell::Cell;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use record::Event;
@@ -9,7 +10,7 @@ use record::Event;
 use super::last_words::{Kind, Pen};
 use super::ring::Writer;
 use super::shared::Shared;
-use super::{exit, sys};
+use super::{exit, offspring, sys};
 use crate::wire::{self, Command, Reply};
 
 /// Connection to the parent.
@@ -18,7 +19,7 @@ pub(crate) struct Channel {
     stream: UnixStream,
     ring: Writer<'static>,
     shared: &'static Shared,
-    limit: u64,
+    limit: Cell<u64>,
     sent: Cell<u64>,
     /// Questions received so far. An answer carries the number of its question.
     asked: Cell<u64>,
@@ -27,7 +28,14 @@ pub(crate) struct Channel {
 impl Channel {
     /// Connects; more than `limit` events end the process.
     pub(crate) fn new(stream: UnixStream, shared: &'static Shared, limit: u64) -> Self {
-        Self { stream, ring: Writer::new(shared), shared, limit, sent: Cell::new(0), asked: Cell::new(0) }
+        Self {
+            stream,
+            ring: Writer::new(shared),
+            shared,
+            limit: Cell::new(limit),
+            sent: Cell::new(0),
+            asked: Cell::new(0),
+        }
     }
 
     /// Waits for the next command. A parent that is gone ends the process.
@@ -46,6 +54,30 @@ impl Channel {
             }
             _ => sys::exit_now(exit::PROTOCOL),
         }
+    }
+
+    /// Receives what a fork is to have for its own: memory, socket, standard error. They follow the command that asks
+    /// for the fork.
+    pub(crate) fn receive_descriptors(&self) -> io::Result<[OwnedFd; 3]> {
+        offspring::take_over(self.stream.as_fd())
+    }
+
+    /// Makes this the channel of a process that was forked off: another parent's end, another memory, under the old
+    /// numbers and addresses, so that signal handlers never see them change. The count of events goes on.
+    pub(crate) fn replace(&self, [memory, socket, errors]: [OwnedFd; 3]) -> io::Result<()> {
+        sys::replace(self.stream.as_raw_fd(), socket.as_raw_fd())?;
+        self.shared.replace(memory.as_fd())?;
+        for (target, source) in [(0, &memory), (1, &errors), (2, &errors)] {
+            sys::replace(target, source.as_raw_fd())?;
+        }
+        self.ring.restart();
+        self.asked.set(0);
+        Ok(())
+    }
+
+    /// Lets as many events happen as `limit` says.
+    pub(crate) fn set_limit(&self, limit: u64) {
+        self.limit.set(limit);
     }
 
     fn read(&self, buffer: &mut [u8]) {
@@ -90,7 +122,7 @@ impl Channel {
 
     /// Sends an event, waiting for the parent where the ring is full. One event too many ends the process.
     pub(crate) fn emit(&self, event: &Event) {
-        if self.sent.get() >= self.limit {
+        if self.sent.get() >= self.limit.get() {
             Pen(self.shared.last_words()).done(Kind::EventLimit);
             sys::exit_now(exit::LAST_WORDS);
         }

@@ -49,6 +49,10 @@ pub(crate) enum Exercise {
     HangUp,
     /// Let two threads take turns, noting who runs.
     TakeTurns,
+    /// Try every way of making a process, noting what comes of it.
+    Multiply,
+    /// Note which numbers follow from the seed next.
+    Draw,
 }
 
 pub(crate) fn run(exercise: Exercise, world: &'static World) -> Reply {
@@ -85,6 +89,8 @@ pub(crate) fn run(exercise: Exercise, world: &'static World) -> Reply {
             }
         }
         Exercise::TakeTurns => take_turns(world),
+        Exercise::Multiply => multiply(world),
+        Exercise::Draw => note(world, format!("{:#x} {:#x}", world.draw(), world.draw())),
     }
     Reply::Done
 }
@@ -104,10 +110,30 @@ fn execute(world: &World, code: &[u8]) {
     note(world, format!("returned {value:#x}"));
 }
 
+fn multiply(world: &World) {
+    // SAFETY: a kernel process has one thread.
+    match unsafe { super::offspring::fork_beside() } {
+        Ok(None) => sys::exit_now(0),
+        done => note(world, format!("clone: {:?}", done.map_err(|error| error.kind()))),
+    }
+    // SAFETY: as above, and the new process does nothing but exit.
+    match unsafe { libc::fork() } {
+        0 => sys::exit_now(0),
+        id => note(world, format!("fork: {}", id > 0)),
+    }
+    let started = std::process::Command::new("/proc/self/exe").arg("--list").status();
+    note(world, format!("command: {}", started.is_ok()));
+    let thread = std::thread::Builder::new().spawn(|| ()).map(|thread| thread.join().is_ok());
+    note(world, format!("thread: {}", thread.is_ok()));
+}
+
 fn take_turns(world: &'static World) {
     for name in ["a", "b"] {
         let thread = plan::THREADS.base + plan::THREAD_STRIDE * (0x10 + u64::from(name.as_bytes()[0] - b'a'));
-        let thread = memory::commit(thread, plan::THREAD_STRIDE).expect("memory").cast();
+        let thread = memory::commit(thread, plan::THREAD_STRIDE).expect("memory").cast::<nt::KTHREAD>();
+        let id = std::ptr::without_provenance_mut(0x100 + usize::from(name.as_bytes()[0]));
+        // SAFETY: the beginning of memory that was committed for this thread just now and is long enough for an `ETHREAD`.
+        unsafe { (*nt::KTHREAD::ethread(thread.as_ptr())).Cid.UniqueThread = id };
         let body = move || {
             for turn in 0..3 {
                 note(world, format!("{name}{turn}"));

@@ -223,6 +223,6 @@ impl Host for World {
     }
 
     fn tracing(&self) -> bool {
-        self.config.trace_exports
+        self.config().trace_exports
     }
 }

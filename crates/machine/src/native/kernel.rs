@@ -8,7 +8,7 @@ use record::{Module, Symbol, What};
 use super::channel::Channel;
 use super::shared::Shared;
 use super::world::World;
-use super::{confine, driver, exit, memory, parallel, sys, trap, watch};
+use super::{confine, driver, exit, fork, memory, parallel, sys, trap, watch};
 use crate::wire::{Command, Reply};
 use crate::{Config, plan};
 
@@ -33,7 +33,7 @@ pub(crate) fn main() -> ! {
         world.channel.send(&Reply::Refused(why));
         sys::exit_now(exit::NO_MACHINE);
     }
-    world.reseed(world.config.seed, None);
+    world.reseed(world.config().seed, None);
     confine::confine();
     world.channel.send(&Reply::Booted {
         nonce: shared.nonce(),
@@ -42,7 +42,14 @@ pub(crate) fn main() -> ! {
     });
     loop {
         let command = world.channel.receive();
-        let reply = serve(world, command);
+        let reply = match command {
+            Command::Fork { config, schedule } => match fork::fork(world, *config, schedule) {
+                Some(reply) => reply,
+                // This is the fork, and its parent asks first.
+                None => continue,
+            },
+            command => serve(world, command),
+        };
         world.channel.send(&reply);
         if matches!(reply, Reply::Finished { .. }) {
             sys::exit_now(exit::FINISHED);
@@ -98,7 +105,8 @@ pub(super) fn act(world: &'static World, command: Command) -> Reply {
 
 fn serve(world: &'static World, command: Command) -> Reply {
     match command {
-        Command::GoOn => Reply::Done,
+        // A fork is made by the loop above, which is the one place where no thread of the machine is under way.
+        Command::GoOn | Command::Fork { .. } => Reply::Done,
         Command::Step { text } => {
             world.record(What::Step { text });
             Reply::Done

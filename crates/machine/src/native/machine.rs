@@ -16,7 +16,7 @@ use crate::wire::{Command, Reply};
 use crate::{Config, Done, MachineError, Member, Outcome};
 
 /// Wall time a kernel process may take to boot.
-const BOOT_LIMIT: Duration = Duration::from_secs(20);
+pub(super) const BOOT_LIMIT: Duration = Duration::from_secs(20);
 
 #[used]
 // SAFETY: The section holds pointers to functions that the C library calls with (argc, argv, envp); this is one.
@@ -41,14 +41,14 @@ fn is_kernel_process() -> bool {
 /// A Windows-shaped machine in a process of its own.
 #[derive(Debug)]
 pub struct Machine {
-    process: Process,
-    config: Config,
-    started: Instant,
+    pub(super) process: Process,
+    pub(super) config: Config,
+    pub(super) started: Instant,
     pub(super) modules: Modules,
     /// Symbols of every image that was sent over, by the driver's name.
-    images: Vec<(String, Vec<Symbol>)>,
-    drivers: Vec<DriverRecord>,
-    build: u32,
+    pub(super) images: Vec<(String, Vec<Symbol>)>,
+    pub(super) drivers: Vec<DriverRecord>,
+    pub(super) build: u32,
 }
 
 impl Machine {
@@ -419,7 +419,7 @@ fn symbols(image: &[u8]) -> Vec<Symbol> {
 }
 
 /// Returns a number that no other machine of this host has at the moment. Uniqueness is all that is asked of it.
-fn nonce(now: Instant) -> [u64; 2] {
+pub(super) fn nonce(now: Instant) -> [u64; 2] {
     use std::hash::{BuildHasher, Hasher};
     let mut hasher = std::hash::RandomState::new().build_hasher();
     hasher.write_u32(std::process::id());

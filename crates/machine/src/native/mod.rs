@@ -2,6 +2,7 @@
 
 mod absent;
 mod arguments;
+mod base;
 mod channel;
 #[cfg(test)]
 mod code_tests;
@@ -18,6 +19,9 @@ pub(crate) mod exercise;
 mod exit;
 mod fault;
 mod fiber;
+mod fork;
+#[cfg(test)]
+mod fork_tests;
 mod host;
 mod kernel;
 mod kernel_image;
@@ -26,6 +30,7 @@ mod machine;
 mod memory;
 mod memory_dump;
 mod module_list;
+mod offspring;
 mod parallel;
 mod place;
 mod policy;
@@ -48,4 +53,5 @@ mod trap;
 mod watch;
 mod world;
 
+pub use base::Base;
 pub use machine::Machine;

@@ -1,20 +1,21 @@
-//! A kernel process, seen from its parent: started, listened to, limited, reaped.
+//! A kernel process, seen from its parent: started or forked off, listened to, limited, reaped.
 //!
 //! The parent never waits without a limit and never believes what it hears without a check. Whatever happens, the
 //! process is gone and reaped when this value is dropped.
 
-use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::{self, PipeReader, Read, Write};
+use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStderr, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use record::Event;
 
 use super::ring::Reader;
 use super::shared::Shared;
-use super::sys;
+use super::{offspring, sys};
+use crate::Config;
 use crate::wire::{self, Command, Reply};
 
 /// How long a process may take to say where it hangs, and to exit after its socket closed.
@@ -35,12 +36,30 @@ pub(crate) struct Stopped {
     pub(crate) expired: bool,
 }
 
+/// Why there is no fork.
+#[derive(Debug)]
+pub(crate) enum Unforked {
+    /// The host did not let this process make what a fork needs.
+    Host(io::Error),
+    /// The process that was to fork could not, and lives on.
+    Refused(String),
+    /// The process that was to fork is no more.
+    Ended,
+}
+
+impl From<io::Error> for Unforked {
+    fn from(error: io::Error) -> Self {
+        Self::Host(error)
+    }
+}
+
 /// A kernel process.
 #[derive(Debug)]
 pub(crate) struct Process {
-    child: Child,
+    /// The process, a child of this one. Its id is its own until it has been waited for, which `stopped` tells.
+    id: u32,
     stream: UnixStream,
-    stderr: ChildStderr,
+    stderr: PipeReader,
     incoming: Vec<u8>,
     reader: Reader,
     pub(crate) shared: Shared,
@@ -77,8 +96,13 @@ impl Process {
         // The command holds the child's ends of socket and memory: only without them is a hang-up seen.
         drop(command);
         let Some(stderr) = child.stderr.take() else { return Err(io::ErrorKind::BrokenPipe.into()) };
-        Ok(Self {
-            child,
+        let stderr = PipeReader::from(OwnedFd::from(stderr));
+        Ok(Self::new(child.id(), stream, stderr, shared, event_limit))
+    }
+
+    fn new(id: u32, stream: UnixStream, stderr: PipeReader, shared: Shared, event_limit: u64) -> Self {
+        Self {
+            id,
             stream,
             stderr,
             incoming: Vec::new(),
@@ -90,12 +114,61 @@ impl Process {
             tainted: None,
             asked: 0,
             stopped: None,
-        })
+        }
+    }
+
+    /// Lets the process fork, and takes the new one over: it goes on with `config`, over a socket of its own and the memory
+    /// `shared`, and everything recorded so far is the beginning of its stream.
+    pub(crate) fn fork(
+        &mut self,
+        config: &Config,
+        memory: &OwnedFd,
+        shared: Shared,
+        limit: Duration,
+    ) -> Result<Self, Unforked> {
+        if self.stopped.is_some() {
+            return Err(Unforked::Ended);
+        }
+        shared.inherit(&self.shared);
+        let (stream, theirs) = UnixStream::pair()?;
+        stream.set_nonblocking(true)?;
+        let (stderr, their_stderr) = io::pipe()?;
+        // The process waits for a command, so the socket is empty and takes both at once: where it does not, the process
+        // is gone.
+        let command = wire::encode(&Command::Fork {
+            config: Box::new(config.clone()),
+            schedule: config.schedule.clone(),
+        });
+        let handed = [memory.as_fd(), theirs.as_fd(), their_stderr.as_fd()];
+        let sent = (&self.stream).write_all(&command);
+        if sent.and_then(|()| offspring::hand_over(self.stream.as_fd(), handed)).is_err() {
+            self.reap(false);
+            return Err(Unforked::Ended);
+        }
+        self.asked += 1;
+        // Only without this process's copies is a hang-up of the new one seen.
+        drop((theirs, their_stderr));
+        match self.exchange(None, limit) {
+            // The kernel says whose child it is: whatever the answer claims, no other process is ever ended or waited for.
+            Some(Reply::Forked { id }) if id != self.id && offspring::is_child(id) => {
+                let mut fork = Self::new(id, stream, stderr, shared, config.event_limit);
+                fork.reader = Reader::from(self.reader.next());
+                fork.events.clone_from(&self.events);
+                Ok(fork)
+            }
+            Some(Reply::Refused(why)) => Err(Unforked::Refused(why)),
+            Some(_) => {
+                self.tainted = Some("the kernel process sent the answer to another question".into());
+                self.reap(false);
+                Err(Unforked::Ended)
+            }
+            None => Err(Unforked::Ended),
+        }
     }
 
     /// Returns the process's id.
     pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+        self.id
     }
 
     /// Returns the number the next event must have.
@@ -211,7 +284,7 @@ impl Process {
     /// The limit ran out: asks where it hangs, then ends it.
     fn expire(&mut self) {
         // The child is not reaped, so its id is its own; if it is dead, the signal is lost and that is right.
-        let asked = sys::signal_process(self.child.id(), ASK);
+        let asked = sys::signal_process(self.id, ASK);
         if asked.is_ok() {
             let deadline = Instant::now() + GRACE;
             loop {
@@ -230,25 +303,39 @@ impl Process {
             return;
         }
         let deadline = Instant::now() + GRACE;
+        let end = offspring::open_process(self.id);
         let mut pause = Duration::from_micros(20);
         let mut own = None;
-        while let Ok(status) = self.child.try_wait() {
+        while let Ok(status) = offspring::wait(self.id, false) {
             own = status;
-            if own.is_some() || expired && self.last_words_missing() || Instant::now() > deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if own.is_some() || expired && self.last_words_missing() || left.is_zero() {
                 break;
             }
-            // An exit takes some tens of microseconds; there is nothing to poll that tells its end.
+            // An exit takes some tens of microseconds.
+            if let Ok(end) = &end {
+                let mut fds = [libc::pollfd { fd: end.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
+                let milliseconds = i32::try_from(left.as_millis()).unwrap_or(i32::MAX).saturating_add(1);
+                if sys::poll(&mut fds, Some(milliseconds)).is_ok() {
+                    continue;
+                }
+            }
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(2));
         }
         if own.is_none() {
-            // Both fail only where the process is gone already.
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+            self.end();
         }
         self.drain();
         self.drain_output();
         self.stopped = Some(Stopped { status: own, expired });
+    }
+
+    /// Ends the process and waits for it.
+    fn end(&self) {
+        // Both fail only where the process is gone already.
+        let _ = sys::signal_process(self.id, libc::SIGKILL);
+        let _ = offspring::wait(self.id, true);
     }
 
     fn last_words_missing(&self) -> bool {
@@ -270,8 +357,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if self.stopped.is_none() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+            self.end();
         }
     }
 }

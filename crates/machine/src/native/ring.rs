@@ -44,6 +44,12 @@ impl<'a> Writer<'a> {
         Self { shared, head: Cell::new(0), frame: Cell::new(0) }
     }
 
+    /// Begins again: the memory was replaced by fresh one.
+    pub(crate) fn restart(&self) {
+        self.head.set(0);
+        self.frame.set(0);
+    }
+
     /// Writes an event, calling `wait` as often as the ring is full; `wait` returns after the parent has read.
     pub(crate) fn push(&self, event: &[u8], mut wait: impl FnMut()) {
         // A quarter of the ring at a time, so that reading and writing overlap for long events.
@@ -90,6 +96,11 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
+    /// Reads a fresh ring whose first event is number `next`.
+    pub(crate) fn from(next: u64) -> Self {
+        Self { next, ..Self::default() }
+    }
+
     /// Moves everything that is in the ring to `events`.
     pub(crate) fn drain(&mut self, shared: &Shared, events: &mut Vec<Event>) {
         // Acquire: pairs with the writer's release.

@@ -66,13 +66,24 @@ impl Shared {
     /// Opens the memory in the kernel process.
     pub(crate) fn open(fd: BorrowedFd<'_>) -> io::Result<Self> {
         let shared = Self { mapping: Mapping::new(fd)? };
-        let words = shared.mapping.words();
+        shared.check()?;
+        Ok(shared)
+    }
+
+    /// Puts fresh memory of the same size in the place of this, in a process that was forked off.
+    pub(crate) fn replace(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        self.mapping.replace(fd)?;
+        self.check()
+    }
+
+    fn check(&self) -> io::Result<()> {
+        let words = self.mapping.words();
         let sound = words.len() > RING
             && (words.len() - RING).is_power_of_two()
             && words[0].load(Ordering::Relaxed) == MAGIC[0]
             && words[1].load(Ordering::Relaxed) == MAGIC[1]
             && words[2].load(Ordering::Relaxed) == VERSION;
-        if sound { Ok(shared) } else { Err(io::ErrorKind::InvalidData.into()) }
+        if sound { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
     }
 
     /// Returns the number both sides know.
@@ -110,6 +121,17 @@ impl Shared {
             }
             None => words[SWITCHES].store(u64::MAX >> 1, Ordering::Release),
         }
+    }
+
+    /// Begins the schedule of a process that is forked off with that of `base`.
+    pub(crate) fn inherit(&self, base: &Self) {
+        let (words, theirs) = (self.mapping.words(), base.mapping.words());
+        let count = theirs[SWITCHES].load(Ordering::Acquire);
+        let used = usize::try_from(count).map_or(Schedule::MOST, |count| count.min(Schedule::MOST));
+        for (word, value) in words[SCHEDULE].iter().zip(&theirs[SCHEDULE]).take(used) {
+            word.store(value.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        words[SWITCHES].store(count, Ordering::Release);
     }
 
     /// Returns the schedule that was run, `None` where it did not fit.

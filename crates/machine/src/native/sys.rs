@@ -33,7 +33,8 @@ impl Access {
     }
 }
 
-fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+/// Turns a negative result into the error behind it.
+pub(super) fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
@@ -116,6 +117,21 @@ impl Mapping {
         }
         let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::AddrNotAvailable)?;
         Ok(Self { base, words: length / 8 })
+    }
+
+    /// Puts the whole of `fd`, which must be as long, in the place of what is mapped. Whoever looks at the words sees
+    /// those of `fd` from then on.
+    pub(crate) fn replace(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        if file_length(fd)? != self.words * 8 || !is_sealed(fd.as_raw_fd()) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_SHARED | libc::MAP_FIXED;
+        let base = self.base.as_ptr().cast();
+        // SAFETY: exactly the range of this mapping is replaced, by one of the same length and kind; references to its
+        // atomics stay good, and that their values change at any time is what they are for.
+        let got = unsafe { libc::mmap(base, self.words * 8, access, flags, fd.as_raw_fd(), 0) };
+        if got == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     /// Returns the memory.

@@ -12,23 +12,23 @@ use super::exercise::Exercise;
 use crate::wire::{Command, Reply};
 use crate::{Config, MachineError};
 
-fn boot(config: Config) -> Machine {
+pub(super) fn boot(config: Config) -> Machine {
     Machine::boot(config).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn ask(machine: &mut Machine, exercise: Exercise) -> Result<(), MachineError> {
+pub(super) fn ask(machine: &mut Machine, exercise: Exercise) -> Result<(), MachineError> {
     machine.ask(&Command::Exercise(exercise)).map(|reply| assert!(matches!(reply, Reply::Done)))
 }
 
 /// Returns whether the process is gone or only waits to be reaped.
-fn is_gone(pid: u32) -> bool {
+pub(super) fn is_gone(pid: u32) -> bool {
     match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
         Ok(stat) => stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')),
         Err(_) => true,
     }
 }
 
-fn notes(machine_events: &[record::Event]) -> usize {
+pub(super) fn notes(machine_events: &[record::Event]) -> usize {
     machine_events.iter().filter(|event| matches!(event.what, record::What::Note { .. })).count()
 }
 

@@ -50,6 +50,12 @@ pub(crate) fn install(shared: &'static Shared, socket: RawFd) -> std::io::Result
         }
         sys::exit_now(exit::LAST_WORDS);
     }));
+    tick()
+}
+
+/// Starts looking at the parent from time to time. A process that was forked off does so again: timers are not inherited, while
+/// handlers and their stack are.
+pub(crate) fn tick() -> std::io::Result<()> {
     sys::start_ticks(TICK)
 }
 

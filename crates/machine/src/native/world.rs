@@ -38,7 +38,7 @@ const RANDOM: u64 = 0x5DEE_CE66_D1CE_4E5B;
 /// The kernel process.
 pub(crate) struct World {
     pub(super) channel: Channel,
-    pub(super) config: Config,
+    config: Cell<&'static Config>,
     pub(super) profile: &'static Profile,
     pub(super) scheduler: Scheduler,
     pub(super) pools: RefCell<[Arena; 3]>,
@@ -130,7 +130,7 @@ impl World {
         let world = Box::leak(Box::new(Self {
             channel,
             scheduler: Scheduler::new(watch::record_switch),
-            config,
+            config: Cell::new(Box::leak(Box::new(config))),
             profile,
             pools: RefCell::new([
                 Arena::new(plan::NONPAGED_POOL, Access::ReadWrite),
@@ -169,14 +169,14 @@ impl World {
             world.record(What::Booted {
                 profile: world.profile.name.into(),
                 build: world.profile.build,
-                seed: world.config.seed,
+                seed: world.config().seed,
             });
             let kernel = Kernel::boot(world, world.profile).map_err(|error| error.to_string())?;
             let kernel: &'static Kernel = Box::leak(Box::new(kernel));
             if ntoskrnl::install(kernel).is_err() || world.kernel.set(kernel).is_err() {
                 return Err("a kernel process boots once".into());
             }
-            if world.config.kernel_listeners {
+            if world.config().kernel_listeners {
                 let done = kernel.executive().boot_kernel();
                 done.map_err(|status| format!("the kernel's own objects cannot be created: {status}"))?;
             }
@@ -192,6 +192,17 @@ impl World {
     pub(crate) fn reseed(&self, seed: u64, schedule: Option<Schedule>) {
         self.random.restart(seed ^ RANDOM);
         self.scheduler.reseed(schedule.map_or(Order::Seed(seed), Order::Schedule));
+    }
+
+    /// Returns the settings.
+    pub(super) fn config(&self) -> &'static Config {
+        self.config.get()
+    }
+
+    /// Takes other settings, in a process that was forked off. Those that were settled at boot are the same.
+    pub(super) fn set_config(&self, config: Config) {
+        self.channel.set_limit(config.event_limit);
+        self.config.set(Box::leak(Box::new(config)));
     }
 
     /// Returns the kernel.
@@ -224,7 +235,7 @@ impl World {
         });
     }
 
-    /// Draws a number.
+    /// Draws a number that follows from the seed. Not for the boot, which is the same for all seeds.
     pub(super) fn draw(&self) -> u64 {
         self.random.draw()
     }
