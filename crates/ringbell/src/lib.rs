@@ -24,6 +24,7 @@ pub mod near;
 mod play;
 mod ring;
 pub mod scenario;
+mod shortest;
 
 pub use ::machine::{Config, Done, MachineError, Member};
 pub use machine::{Driver, Machine};
@@ -31,6 +32,7 @@ pub use play::{Action, Play};
 pub use record::{Ending, Event, Finding, Report, Severity, What};
 pub use ring::{BadRing, Ring, object_path};
 pub use scenario::{Scenario, Stopped};
+pub use shortest::{Shortest, shortest};
 pub use view::story::{story, verdict};
 
 /// The examples of the README, compiled.
