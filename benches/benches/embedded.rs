@@ -41,7 +41,8 @@ fn bell(nt: &Nt, routines: usize) -> Bell<'_> {
     let bell = nt.create_callback(&CallbackOptions::unnamed()).expect("an unnamed object");
     for _ in 0..routines {
         // SAFETY: `nothing` is a callback routine and uses its context as a number only.
-        let registration = unsafe { bell.register_raw(Routine(nothing as Function as usize), ptr::null_mut()) };
+        let registration =
+            unsafe { bell.register_raw(Routine(nothing as Function as usize), ptr::null_mut()) };
         registration.expect("a registration").leak();
     }
     bell
@@ -51,7 +52,11 @@ fn by_hand(times: u64) {
     let bare: Vec<(Function, *mut c_void)> = vec![(black_box(nothing as Function), ptr::null_mut())];
     for _ in 0..times {
         for (function, context) in black_box(&bare) {
-            function(*context, black_box(ptr::without_provenance_mut(1)), black_box(ptr::without_provenance_mut(2)));
+            function(
+                *context,
+                black_box(ptr::without_provenance_mut(1)),
+                black_box(ptr::without_provenance_mut(2)),
+            );
         }
     }
 }
@@ -100,7 +105,9 @@ fn two_threads() {
         }
     }
     let [hand1, hand2, swift1, swift2, reference1, reference2] = figures.map(median);
-    println!("two threads on one object, one routine that writes nothing shared; ns per call, all threads together");
+    println!(
+        "two threads on one object, one routine that writes nothing shared; ns per call, all threads together"
+    );
     println!("{:>10} {:>10} {:>11} {:>6}", "", "one thread", "two threads", "gain");
     for (name, one, two) in
         [("bare loop", hand1, hand2), ("Swift", swift1, swift2), ("Reference", reference1, reference2)]
@@ -112,7 +119,9 @@ fn two_threads() {
 }
 
 fn disturbed() {
-    println!("notify while another thread registers and unregisters, 20 us between its rounds; against undisturbed");
+    println!(
+        "notify while another thread registers and unregisters, 20 us between its rounds; against undisturbed"
+    );
     for routines in [1_usize, 16] {
         let nt = boot(Protocol::Swift);
         let (still, restless) = (bell(&nt, routines), bell(&nt, routines));

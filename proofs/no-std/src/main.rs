@@ -18,6 +18,7 @@ use executive::{CallbackOptions, Executive, Protocol};
 use nt::Profile;
 use platform::{Arena, Bare};
 
+// ANCHOR: rings
 #[global_allocator]
 static ARENA: Arena = Arena::new();
 
@@ -25,7 +26,8 @@ static RUNG: AtomicUsize = AtomicUsize::new(0);
 
 fn rings() -> Result<(), &'static str> {
     let bare = Bare::new(&ARENA, die).ok_or("no memory")?;
-    let executive = Executive::boot_with(bare, Profile::DEFAULT, Protocol::Swift).map_err(|_| "it does not boot")?;
+    let executive =
+        Executive::boot_with(bare, Profile::DEFAULT, Protocol::Swift).map_err(|_| "it does not boot")?;
     let bell = executive
         .create_callback(&CallbackOptions::named("\\Callback\\Doorbell"))
         .map_err(|_| "the object cannot be created")?;
@@ -40,6 +42,7 @@ fn rings() -> Result<(), &'static str> {
     _ = writeln!(Console, "the first listener counted {rung}, and left before the second ring");
     Ok(())
 }
+// ANCHOR_END: rings
 
 /// Where the program begins, with a stack that is aligned as calls want it.
 extern "C" fn start() -> ! {

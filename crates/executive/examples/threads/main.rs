@@ -15,7 +15,8 @@ fn main() {
     use ringbell_executive::{CallbackOptions, Executive, Protocol};
 
     static RUNG: AtomicU64 = AtomicU64::new(0);
-    let executive = Executive::boot_with(Threads::new(), Profile::DEFAULT, Protocol::Swift).expect("it boots");
+    let executive =
+        Executive::boot_with(Threads::new(), Profile::DEFAULT, Protocol::Swift).expect("it boots");
     let bell = executive.create_callback(&CallbackOptions::named("\\Callback\\Doorbell")).expect("an object");
     let _resident = bell.register_fn(|_, _| _ = RUNG.fetch_add(1, Ordering::Relaxed)).expect("a listener");
     let closed = AtomicBool::new(false);
@@ -44,5 +45,7 @@ fn main() {
 
 #[cfg(not(target_arch = "x86_64"))]
 fn main() {
-    println!("callback routines are called by the Windows x64 convention, which this processor does not have");
+    println!(
+        "callback routines are called by the Windows x64 convention, which this processor does not have"
+    );
 }
