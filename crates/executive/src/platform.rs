@@ -87,6 +87,27 @@ pub trait Platform {
     /// been released, and is not used afterwards.
     unsafe fn release(&self, pool: PoolKind, block: NonNull<u8>, bytes: usize);
 
+    /// Returns whole pages for one pool block: `bytes` is a multiple of the page size, and the pages before and behind cannot
+    /// be touched. `None` where the platform has no pages, or none left: the block shares pages with others then.
+    fn allocate_pages(&self, pool: PoolKind, bytes: usize) -> Option<NonNull<u8>> {
+        let _ = (pool, bytes);
+        None
+    }
+
+    /// Takes pages back. Nobody can touch them from now on, for as long as address space permits.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Platform::release`], of a block from [`Platform::allocate_pages`].
+    unsafe fn release_pages(&self, pool: PoolKind, block: NonNull<u8>, bytes: usize) {
+        let _ = (pool, block, bytes);
+    }
+
+    /// Returns how many freed blocks that share pages wait before the platform gets them back, so that a write to one is noticed.
+    fn freed_blocks_kept(&self) -> usize {
+        0
+    }
+
     /// Returns zeroed storage for the executive's global variables. It lives as long as the platform.
     fn data(&self, bytes: usize, align: usize) -> NonNull<u8>;
 
@@ -217,6 +238,16 @@ impl<T: Platform + ?Sized> Platform for &T {
     unsafe fn release(&self, pool: PoolKind, block: NonNull<u8>, bytes: usize) {
         // SAFETY: the caller's promise is passed on unchanged.
         unsafe { (**self).release(pool, block, bytes) }
+    }
+    fn allocate_pages(&self, pool: PoolKind, bytes: usize) -> Option<NonNull<u8>> {
+        (**self).allocate_pages(pool, bytes)
+    }
+    unsafe fn release_pages(&self, pool: PoolKind, block: NonNull<u8>, bytes: usize) {
+        // SAFETY: the caller's promise is passed on unchanged.
+        unsafe { (**self).release_pages(pool, block, bytes) }
+    }
+    fn freed_blocks_kept(&self) -> usize {
+        (**self).freed_blocks_kept()
     }
     fn data(&self, bytes: usize, align: usize) -> NonNull<u8> {
         (**self).data(bytes, align)

@@ -27,6 +27,17 @@ impl Region {
         self.base + self.size
     }
 
+    /// Returns the lower half, page-aligned.
+    pub const fn lower_half(&self) -> Self {
+        Self { size: self.size / 2 / PAGE * PAGE, ..*self }
+    }
+
+    /// Returns what is not the lower half.
+    pub const fn upper_half(&self) -> Self {
+        let lower = self.lower_half();
+        Self { base: lower.end(), size: self.size - lower.size, ..*self }
+    }
+
     /// Returns whether `address` lies in the region.
     pub const fn contains(&self, address: u64) -> bool {
         address >= self.base && address < self.end()

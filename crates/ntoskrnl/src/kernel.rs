@@ -190,7 +190,7 @@ impl Kernel {
     pub(crate) fn free_pool(&self, block: u64) {
         // SAFETY: the kernel allocated it for the driver, or for itself, and its use ends here; what is no block ends in a
         // bugcheck.
-        unsafe { self.executive.ExFreePool(Address(block).ptr()) }
+        unsafe { self.executive.free_pool(Address(block).ptr(), 0, self.caller()) }
     }
 }
 

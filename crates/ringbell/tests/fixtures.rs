@@ -207,6 +207,56 @@ fn rb001_rb002_rb003_rb004_rb019_catch_the_culprit_and_spare_the_near_miss() {
     }
 }
 
+/// Each way of misusing pool: the bugcheck, and what the finding says of the block.
+#[test]
+fn rb015_each_misuse_of_pool_is_caught_and_the_near_miss_is_spared() {
+    for (culprit, code, said) in [
+        ("rb015-overrun", 0xC1, "somebody wrote past the end of a pool block, at offset 45"),
+        ("rb015-overrun-page", 0xD6, "(OverrunPage+0x1f) wrote past the end of a pool block, at offset 48"),
+        ("rb015-underrun", 0xC1, "somebody wrote before a pool block, at offset -20"),
+        ("rb015-use-after-free", 0xD5, "(UseAfterFree+0x38) read a freed pool block, at offset 8"),
+        ("rb015-wrong-tag", 0xC2, "freed a pool block with the tag `Rng2`"),
+        ("rb015-free-inside", 0xC2, "freed an address inside of or beside a pool block, at offset 16"),
+        ("rb015-free-paged-at-dispatch", 0xC2, "freed pool at an IRQL too high for it"),
+        ("rb015-execute-nx", 0xFC, "jumped into pool that is not executable"),
+        ("double-free", 0xC2, "freed a pool block that had been freed already"),
+        ("free-nonsense", 0xC2, "which is no pool block"),
+    ] {
+        let report = play(&[culprit], &[]);
+        let story = ringbell::story(&report);
+        let Ending::Bugcheck(record) = &report.ending else { panic!("{story}") };
+        assert_eq!(record.code, code, "{story}");
+        assert!(!report.debug_output().any(|text| text.contains("survived")), "{story}");
+        let rules: Vec<u16> = report.findings.iter().map(|finding| finding.rule.0).collect();
+        assert_eq!(rules, [15], "{story}");
+        let message = &report.findings[0].message;
+        assert!(message.contains(said), "{story}");
+        let file = format!("{culprit}.sys");
+        assert_eq!(report.findings[0].driver.as_deref(), Some(&*file), "{story}");
+        if culprit != "free-nonsense" {
+            for text in [message, &record.reason] {
+                assert!(
+                    text.contains("pool tagged `") && text.contains(&format!("allocated by {file}+0x")),
+                    "{text}"
+                );
+            }
+        }
+    }
+    let report = play(&["rb015-near-edges"], &[]);
+    assert!(report.findings.is_empty(), "{}", ringbell::story(&report));
+    assert_eq!(report.drivers[0].entry_status, Some(0));
+}
+
+#[test]
+fn rb015_damage_to_a_block_that_is_never_freed_is_found_when_its_driver_has_left() {
+    let report = play(&["rb015-damaged-at-unload"], &[]);
+    let story = ringbell::story(&report);
+    let rules: Vec<u16> = report.findings.iter().map(|finding| finding.rule.0).collect();
+    assert_eq!(rules, [15, 14], "{story}");
+    assert!(report.findings[0].message.contains("at offset 21, found when a driver had left"), "{story}");
+    assert_eq!(report.ending, Ending::Finished, "{story}");
+}
+
 #[test]
 fn a_refused_action_loses_nothing_of_what_happened_before() {
     let image = std::fs::read(bin().join("listener.sys")).unwrap();

@@ -17,6 +17,7 @@ mod irql_contract;
 mod irql_left;
 mod name_vanished;
 mod permanent_left;
+mod pool_corruption;
 mod pool_leak;
 mod reference_leaked;
 mod refused_ignored;
@@ -67,6 +68,7 @@ pub const RULES: &[Rule] = &[
     system_object_rung::RULE,
     bad_registration::RULE,
     pool_leak::RULE,
+    pool_corruption::RULE,
     apc_disable::RULE,
     hang::RULE,
     refused_ignored::RULE,

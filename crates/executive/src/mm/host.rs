@@ -33,6 +33,17 @@ impl<T: Default> HostCell<T> {
         while self.busy.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
             core::hint::spin_loop();
         }
+        self.run(f)
+    }
+
+    /// Calls `f` with the value, unless somebody has it.
+    pub(crate) fn try_with<R>(&self, f: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let free = self.busy.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        free.then(|| self.run(f))
+    }
+
+    /// The flag is ours, and is cleared at the end.
+    fn run<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         let _release = Release(&self.busy);
         let slot = self.value.get();
         // SAFETY: the flag is ours, nobody else looks at the pointer.

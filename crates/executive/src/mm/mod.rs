@@ -5,16 +5,22 @@
 //! debuggers and crash dumps rely on: a `POOL_HEADER` with the tag right before the block, sizes in units of 16 bytes, page
 //! alignment for requests of a page and more, zeroing where the version zeroes, and the bugchecks of a wrong free.
 //!
-//! Different on purpose: a large block carries a header too (Windows keeps large blocks in a table of their own), a freed block
-//! goes back to the platform at once, and the bookkeeping lives outside the memory that drivers can overwrite, so that a damaged
-//! header is noticed instead of believed.
+//! Every block is checked, as Driver Verifier's special pool checks: what a driver asks for gets pages of its own as long as the platform
+//! has some, and is caught in the act of running past it or using it after it was freed; other blocks have a zone behind
+//! them and wait before they are used again, and damage to them is found when they are freed, when a driver leaves and at the end.
+//!
+//! Different on purpose: a large block carries a header too (Windows keeps large blocks in a table of their own), and the
+//! bookkeeping lives outside the memory that drivers can overwrite, so that a damaged header is noticed instead of believed.
 
+mod guard;
 mod host;
+mod misuse;
 mod pool;
 mod registry;
 #[cfg(test)]
 mod tests;
 
+pub use misuse::{PoolPlace, describe_block};
 pub use pool::PoolRequest;
 pub use registry::{PoolBlock, TagStatistics};
 

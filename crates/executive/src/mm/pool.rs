@@ -11,14 +11,15 @@ use core::ptr::{self, NonNull};
 
 use nt::profile::NonPagedKind;
 use nt::{
-    BugCheck, Irql, NonPagedPoolNx, PAGE_SIZE, POOL_BLOCK, POOL_HEADER, POOL_QUOTA, POOL_ZERO_ALLOCATION,
-    PagedPool,
+    Irql, NonPagedPoolNx, PAGE_SIZE, POOL_BLOCK, POOL_HEADER, POOL_QUOTA, POOL_ZERO_ALLOCATION, PagedPool,
 };
 
-use super::PoolBlock;
-use super::registry::Entry;
+use record::PoolNoticed;
+
+use super::registry::{Entry, Freed};
+use super::{PoolBlock, guard};
 use crate::raw::{Live, field};
-use crate::{Bugcheck, Executive, Platform, PoolKind};
+use crate::{Executive, Platform, PoolKind};
 
 /// Bit of `POOL_HEADER.PoolType` that marks a block in use.
 const IN_USE: u8 = 0x02;
@@ -31,17 +32,8 @@ const PROTECTED_POOL: u32 = 0x8000_0000;
 /// Bytes of the header.
 const HEADER: usize = size_of::<POOL_HEADER>();
 
-/// First parameter of bugcheck 0xC2.
-mod bad_caller {
-    pub(super) const ALREADY_FREED: u64 = 0x07;
-    pub(super) const ALLOCATE_AT_IRQL: u64 = 0x08;
-    pub(super) const FREE_AT_IRQL: u64 = 0x09;
-    pub(super) const WRONG_TAG: u64 = 0x0A;
-    pub(super) const INVALID_ADDRESS: u64 = 0x46;
-}
-
-/// First parameter of bugcheck 0x19: the header's size is corrupt.
-const HEADER_SIZE_CORRUPT: u64 = 0x20;
+/// Longest block that need not begin a page: with its header and the smallest block it fills one.
+const LONGEST_SMALL: usize = PAGE_SIZE - 2 * POOL_BLOCK;
 
 /// An allocation asked for.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +51,22 @@ pub struct PoolRequest {
 /// Tells whether two tags are equal apart from the protection bit.
 pub(super) const fn same_tag(left: u32, right: u32) -> bool {
     (left ^ right) & !PROTECTED_POOL == 0
+}
+
+/// Where a block was put.
+struct Placed {
+    base: NonNull<u8>,
+    total: usize,
+    address: usize,
+    apart: bool,
+}
+
+/// Returns the highest IRQL at which blocks of a pool are allocated and freed.
+pub(super) const fn highest(pool: PoolKind) -> Irql {
+    match pool {
+        PoolKind::Paged => Irql::APC,
+        PoolKind::NonPaged | PoolKind::NonPagedNx => Irql::DISPATCH,
+    }
 }
 
 const fn round_up(bytes: usize, unit: usize) -> Option<usize> {
@@ -94,19 +102,9 @@ impl<P: Platform> Executive<P> {
     /// Up to `APC_LEVEL` for paged, up to `DISPATCH_LEVEL` for nonpaged pool; above it is bugcheck 0xC2.
     pub fn allocate_pool(&self, request: &PoolRequest) -> *mut c_void {
         let pool = self.pool_kind(request.pool_type);
-        let highest = if pool == PoolKind::Paged { Irql::APC } else { Irql::DISPATCH };
         let irql = self.platform().irql();
-        if irql > highest {
-            self.bugcheck(Bugcheck {
-                code: BugCheck::BAD_POOL_CALLER,
-                parameters: [
-                    bad_caller::ALLOCATE_AT_IRQL,
-                    u64::from(irql.0),
-                    u64::from(request.pool_type),
-                    request.bytes as u64,
-                ],
-                reason: "pool was allocated at an IRQL too high for it".into(),
-            });
+        if irql > highest(pool) {
+            self.bad_request(request, pool, irql.0);
         }
         let Some(entry) = self.allocate_block(request, pool) else { return ptr::null_mut() };
         let body = ptr::with_exposed_provenance_mut::<c_void>(entry.block.address);
@@ -114,21 +112,36 @@ impl<P: Platform> Executive<P> {
         body
     }
 
-    fn allocate_block(&self, request: &PoolRequest, pool: PoolKind) -> Option<Entry> {
-        let bytes = round_up(request.bytes.max(1), POOL_BLOCK)?;
-        // The documented promise: a page or more starts on a page.
-        let align = if request.bytes >= PAGE_SIZE {
+    /// Takes memory for a block. What a driver asks for gets pages of its own as long as there are some: the block ends where they end, before
+    /// memory that cannot be touched, so that whoever runs past it is caught in the act. Everything else shares pages.
+    fn place_block(&self, request: &PoolRequest, pool: PoolKind, bytes: usize) -> Option<Placed> {
+        // The documented promise: a page or more starts on a page, and less does not cross one.
+        let align = if bytes > LONGEST_SMALL {
             PAGE_SIZE
         } else if request.pool_type & CACHE_ALIGNED != 0 {
             CACHE_LINE
         } else {
             POOL_BLOCK
         };
-        let slack = align - POOL_BLOCK;
-        let total = bytes.checked_add(HEADER + slack)?;
+        if request.caller != 0 {
+            let lead = if align == PAGE_SIZE { PAGE_SIZE } else { HEADER };
+            let body = round_up(bytes, align)?;
+            let total = round_up(body.checked_add(lead)?, PAGE_SIZE)?;
+            if let Some(base) = self.platform().allocate_pages(pool, total) {
+                let start = base.as_ptr().expose_provenance();
+                return Some(Placed { base, total, address: start + total - body, apart: true });
+            }
+        }
+        let total = bytes.checked_add(HEADER + align - POOL_BLOCK + guard::BEHIND)?;
         let base = self.platform().allocate(pool, total)?;
         let start = base.as_ptr().expose_provenance();
-        let address = round_up(start + HEADER, align)?;
+        Some(Placed { base, total, address: round_up(start + HEADER, align)?, apart: false })
+    }
+
+    fn allocate_block(&self, request: &PoolRequest, pool: PoolKind) -> Option<Entry> {
+        let bytes = round_up(request.bytes.max(1), POOL_BLOCK)?;
+        let Placed { base, total, address, apart } = self.place_block(request, pool, bytes)?;
+        let start = base.as_ptr().expose_provenance();
         let body = base.as_ptr().wrapping_add(address - start);
 
         // SAFETY: the platform's block holds the header, `HEADER` bytes before the body, 16-byte aligned, and is ours alone.
@@ -144,12 +157,8 @@ impl<P: Platform> Executive<P> {
         let billed =
             if request.pool_type & POOL_QUOTA != 0 { self.current_process().cast() } else { ptr::null_mut() };
         field!(header, POOL_HEADER, ProcessBilled).set(billed);
-        if request.pool_type & POOL_ZERO_ALLOCATION != 0 {
-            // SAFETY: the rounded size lies within the platform's block, behind the header.
-            unsafe { body.write_bytes(0, bytes) };
-        }
         let tag = request.tag.to_le_bytes();
-        Some(Entry {
+        let entry = Entry {
             block: PoolBlock {
                 address,
                 bytes: request.bytes,
@@ -161,7 +170,11 @@ impl<P: Platform> Executive<P> {
             base: start,
             total,
             header: [0, 0, units, pool_type, tag[0], tag[1], tag[2], tag[3]],
-        })
+            apart,
+            told: false,
+        };
+        entry.prepare(request.pool_type & POOL_ZERO_ALLOCATION != 0);
+        Some(entry)
     }
 
     /// Allocates pool of a type under a tag, for the kernel itself.
@@ -224,76 +237,53 @@ impl<P: Platform> Executive<P> {
     ///
     /// Nobody uses the block at `block` afterwards. An address that is no live block is a bugcheck, not undefined.
     pub unsafe fn ExFreePoolWithTag(&self, block: *mut c_void, tag: u32) {
+        // SAFETY: the same promise.
+        unsafe { self.free_pool(block, tag, 0) };
+    }
+
+    /// Frees a pool block for `caller`, the return address of the driver call that asks, 0 where the kernel does by itself.
+    ///
+    /// # Safety
+    ///
+    /// As for [`ExFreePoolWithTag`](Self::ExFreePoolWithTag).
+    pub unsafe fn free_pool(&self, block: *mut c_void, tag: u32, caller: u64) {
         let address = block.addr();
         let Some(entry) = self.registry().with(|registry| registry.find(address)) else {
-            self.bad_free(address);
+            self.bad_free(address, tag, caller);
         };
-        self.check_free(&entry, tag);
-        if self.registry().with(|registry| registry.remove(address)).is_none() {
+        self.check_free(&entry, tag, caller);
+        let Some(freed) = self.registry().with(|registry| registry.remove(address, caller)) else {
             // Somebody else freed it between the two looks.
-            self.bad_free(address);
-        }
-        let base = ptr::with_exposed_provenance_mut::<u8>(entry.base);
-        let Some(base) = NonNull::new(base) else { return };
-        // SAFETY: the registry had the block as live, so it came from `allocate` with these arguments and was not released; the
-        // caller promises that its use has ended.
-        unsafe { self.platform().release(entry.block.pool, base, entry.total) };
-    }
-
-    /// Ends the world over an address that is no live block.
-    fn bad_free(&self, address: usize) -> ! {
-        let freed = self.registry().with(|registry| registry.was_freed(address));
-        let (kind, reason) = if freed {
-            (bad_caller::ALREADY_FREED, "a pool block was freed that had been freed already")
-        } else {
-            (bad_caller::INVALID_ADDRESS, "an address was freed that is no pool block")
+            self.bad_free(address, tag, caller);
         };
-        let parameters = if freed { [kind, 0, 0, address as u64] } else { [kind, address as u64, 0, 0] };
-        self.bugcheck(Bugcheck { code: BugCheck::BAD_POOL_CALLER, parameters, reason: reason.into() })
+        if entry.apart {
+            self.give_back(&freed);
+            return;
+        }
+        // Nobody gets the memory before others have been freed after it: until then a write to it is noticed.
+        let kept = self.platform().freed_blocks_kept();
+        if kept > 0 {
+            entry.wipe();
+        }
+        while let Some(oldest) = self.registry().with(|registry| registry.next_reuse(kept)) {
+            if kept > 0 {
+                self.check_reuse(&oldest, PoolNoticed::Reuse);
+            }
+            self.give_back(&oldest);
+        }
     }
 
-    fn check_free(&self, entry: &Entry, tag: u32) {
-        let block = &entry.block;
-        let highest = if block.pool == PoolKind::Paged { Irql::APC } else { Irql::DISPATCH };
-        let irql = self.platform().irql();
-        if irql > highest {
-            self.bugcheck(Bugcheck {
-                code: BugCheck::BAD_POOL_CALLER,
-                parameters: [
-                    bad_caller::FREE_AT_IRQL,
-                    u64::from(irql.0),
-                    u64::from(entry.header[3]),
-                    block.address as u64,
-                ],
-                reason: "pool was freed at an IRQL too high for it".into(),
-            });
-        }
-        let body = ptr::with_exposed_provenance_mut::<u8>(block.address);
-        // SAFETY: the block is live, so the header before it is ours to read.
-        let header: [u8; 8] = unsafe { body.wrapping_sub(HEADER).cast::<[u8; 8]>().read_volatile() };
-        if header != entry.header {
-            self.bugcheck(Bugcheck {
-                code: BugCheck::BAD_POOL_HEADER,
-                parameters: [
-                    HEADER_SIZE_CORRUPT,
-                    (block.address - HEADER) as u64,
-                    (block.address + block.bytes).next_multiple_of(POOL_BLOCK) as u64,
-                    u64::from_le_bytes(header),
-                ],
-                reason: "the header of a pool block was overwritten".into(),
-            });
-        }
-        if tag != 0 && !same_tag(tag, block.tag) {
-            self.bugcheck(Bugcheck {
-                code: BugCheck::BAD_POOL_CALLER,
-                parameters: [
-                    bad_caller::WRONG_TAG,
-                    block.address as u64,
-                    u64::from(block.tag),
-                    u64::from(tag),
-                ],
-                reason: "a pool block was freed with another tag than it was allocated with".into(),
-            });
+    fn give_back(&self, freed: &Freed) {
+        let Entry { block, base, total, apart, .. } = freed.entry;
+        let base = ptr::with_exposed_provenance_mut::<u8>(base);
+        let Some(base) = NonNull::new(base) else { return };
+        if apart {
+            // SAFETY: the registry had the block as live, so it came from `allocate_pages` with these arguments and was not
+            // released; whoever freed it promised that its use has ended.
+            unsafe { self.platform().release_pages(block.pool, base, total) };
+        } else {
+            // SAFETY: likewise, from `allocate`.
+            unsafe { self.platform().release(block.pool, base, total) };
         }
     }
 }

@@ -3,15 +3,21 @@
 //! Models what `!poolused` and `!poolfind` tell. Kept in host memory, in order of addresses, so that two runs that allocate the
 //! same tell the same.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
-use super::HostCell;
+use nt::PAGE_SIZE;
+use record::PoolWrong;
+
+use super::{HostCell, PoolPlace};
 use crate::raw::field;
 use crate::{Executive, Platform, PoolKind, executive};
 
-/// How many freed addresses are remembered, to tell a double free from a pointer that never was a block.
-const FREED_REMEMBERED: usize = 4096;
+/// How many freed blocks are remembered, to tell a use after free and a double free from a pointer that never was a block.
+const FREED_REMEMBERED: usize = 16384;
+
+/// Most bytes of freed blocks that share pages and wait before their memory is used again.
+const WAITING_BYTES: usize = 256 << 10;
 
 /// One live pool block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,13 +66,31 @@ pub(super) struct Entry {
     pub(super) total: usize,
     /// The header as it was written.
     pub(super) header: [u8; 8],
+    /// Whether the block has pages of its own, with others around them that nobody can touch.
+    pub(super) apart: bool,
+    /// Whether an event told that it is damaged.
+    pub(super) told: bool,
+}
+
+/// A freed block.
+#[derive(Clone, Copy)]
+pub(super) struct Freed {
+    pub(super) entry: Entry,
+    /// Return address of the driver call that freed it, 0 where the kernel did by itself.
+    pub(super) by: u64,
+    /// Position among all allocations and frees.
+    when: u64,
 }
 
 #[derive(Default)]
 pub(crate) struct Registry {
     blocks: BTreeMap<usize, Entry>,
+    /// Remembered freed blocks by when they were freed, and by address.
     freed: BTreeMap<u64, usize>,
-    freed_by_address: BTreeMap<usize, u64>,
+    freed_by_address: BTreeMap<usize, Freed>,
+    /// Freed blocks that share pages and whose memory the platform does not have back yet, oldest first.
+    waiting: VecDeque<Freed>,
+    waiting_bytes: usize,
     statistics: BTreeMap<(u32, bool), TagStatistics>,
     sequence: u64,
 }
@@ -82,8 +106,8 @@ impl Registry {
         entry.block.sequence = self.sequence;
         self.sequence += 1;
         let block = entry.block;
-        if let Some(when) = self.freed_by_address.remove(&block.address) {
-            self.freed.remove(&when);
+        if let Some(freed) = self.freed_by_address.remove(&block.address) {
+            self.freed.remove(&freed.when);
         }
         let statistics = self.statistics.entry((block.tag, block.pool == PoolKind::Paged)).or_default();
         statistics.allocations += 1;
@@ -96,28 +120,98 @@ impl Registry {
         self.blocks.get(&address).copied()
     }
 
-    /// Tells whether a block that was freed lay at `address` and nothing has taken its place.
-    pub(super) fn was_freed(&self, address: usize) -> bool {
-        self.freed_by_address.contains_key(&address)
+    /// Returns the freed block that began at `address`, if nothing has taken its place.
+    pub(super) fn freed_at(&self, address: usize) -> Option<Freed> {
+        self.freed_by_address.get(&address).copied()
     }
 
-    pub(super) fn remove(&mut self, address: usize) -> Option<Entry> {
+    pub(super) fn remove(&mut self, address: usize, by: u64) -> Option<Freed> {
         let entry = self.blocks.remove(&address)?;
         let block = entry.block;
         if let Some(statistics) = self.statistics.get_mut(&(block.tag, block.pool == PoolKind::Paged)) {
             statistics.frees += 1;
             statistics.bytes -= block.bytes;
         }
-        let when = self.sequence;
+        let freed = Freed { entry, by, when: self.sequence };
         self.sequence += 1;
-        self.freed.insert(when, address);
-        self.freed_by_address.insert(address, when);
+        self.freed.insert(freed.when, address);
+        self.freed_by_address.insert(address, freed);
         if self.freed.len() > FREED_REMEMBERED
             && let Some((_, oldest)) = self.freed.pop_first()
         {
             self.freed_by_address.remove(&oldest);
         }
-        Some(entry)
+        if !entry.apart {
+            self.waiting_bytes += entry.total;
+            self.waiting.push_back(freed);
+        }
+        Some(freed)
+    }
+
+    /// Takes the oldest freed block whose turn has come, where `kept` may wait.
+    pub(super) fn next_reuse(&mut self, kept: usize) -> Option<Freed> {
+        if self.waiting.len() <= kept && self.waiting_bytes <= WAITING_BYTES {
+            return None;
+        }
+        let oldest = self.waiting.pop_front()?;
+        self.waiting_bytes -= oldest.entry.total;
+        Some(oldest)
+    }
+
+    /// Returns the live blocks by address.
+    pub(super) fn live(&self) -> Vec<Entry> {
+        self.blocks.values().copied().collect()
+    }
+
+    /// Returns the freed blocks that wait for their reuse.
+    pub(super) fn waiting(&self) -> Vec<Freed> {
+        self.waiting.iter().copied().collect()
+    }
+
+    /// Notes that the damage of the blocks at `addresses` was told.
+    pub(super) fn told(&mut self, addresses: &[usize]) {
+        for address in addresses {
+            if let Some(entry) = self.blocks.get_mut(address) {
+                entry.told = true;
+            }
+        }
+        for freed in &mut self.waiting {
+            freed.entry.told |= addresses.contains(&freed.entry.block.address);
+        }
+    }
+
+    /// Says what `address` belongs to: a block and its pages first, then the pages around them that nobody can touch.
+    pub(super) fn place(&self, address: usize) -> Option<PoolPlace> {
+        let live = |entry: &Entry, wrong| Some(PoolPlace { block: entry.block.record(None), wrong });
+        let gone = |freed: &Freed, wrong| Some(PoolPlace { block: freed.record(), wrong: Some(wrong) });
+        let before = self.blocks.range(..=address).next_back().map(|(_, entry)| entry);
+        let after = self.blocks.range(address + 1..).next().map(|(_, entry)| entry);
+        if let Some(entry) = before.filter(|entry| address < entry.base + entry.total) {
+            let behind = address >= entry.block.address + entry.block.bytes;
+            return live(entry, behind.then_some(PoolWrong::Overrun));
+        }
+        if let Some(entry) = after.filter(|entry| address >= entry.base) {
+            return live(entry, Some(PoolWrong::Underrun));
+        }
+        let freed_before = self.freed_by_address.range(..=address).next_back().map(|(_, freed)| freed);
+        let freed_after = self.freed_by_address.range(address + 1..).next().map(|(_, freed)| freed);
+        let around = |freed: &&Freed| {
+            let entry = &freed.entry;
+            (entry.base..entry.base + entry.total).contains(&address)
+        };
+        if let Some(freed) = freed_before.filter(around).or(freed_after.filter(around)) {
+            return gone(freed, PoolWrong::Freed);
+        }
+        let near = |entry: &Entry| entry.apart && address < entry.base + entry.total + PAGE_SIZE;
+        if let Some(entry) = before.filter(|entry| near(entry)) {
+            return live(entry, Some(PoolWrong::Overrun));
+        }
+        if let Some(freed) = freed_before.filter(|freed| near(&freed.entry)) {
+            return gone(freed, PoolWrong::Freed);
+        }
+        after
+            .filter(|entry| entry.apart && address + PAGE_SIZE >= entry.base)
+            .and_then(|entry| live(entry, Some(PoolWrong::Underrun)))
     }
 }
 

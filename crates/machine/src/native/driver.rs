@@ -8,7 +8,7 @@
 use image::{Image, Import, Plan};
 use nt::{DRIVER_OBJECT, NTSTATUS};
 use ntoskrnl::Host;
-use record::{EntryPoint, PoolBlockLeft, UnloadOutcome, What};
+use record::{EntryPoint, PoolBlockLeft, PoolNoticed, UnloadOutcome, What};
 
 use super::driver_object::DriverObject;
 use super::processor;
@@ -180,6 +180,7 @@ pub(crate) fn unload(world: &'static World, name: &str) -> Result<UnloadOutcome,
     enter(world, EntryPoint::DriverUnload, name, routine, &[driver.object.address()]);
     world.kernel().finish_work_of(driver.object.address());
     world.kernel().settle();
+    world.kernel().executive().check_pool(PoolNoticed::Unload);
     let image = driver.base..driver.base + driver.size;
     let blocks: Vec<PoolBlockLeft> = world
         .kernel()

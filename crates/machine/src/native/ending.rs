@@ -37,7 +37,7 @@ pub(crate) fn read(process: &Process, modules: &Modules, limit: Duration) -> (En
     };
     match words.kind {
         Kind::Bugcheck => {
-            let record = bugcheck(&words);
+            let record = bugcheck(&words, modules);
             (Ending::Bugcheck(Box::new(record.clone())), event(What::Bugcheck(Box::new(record))))
         }
         Kind::Hang => {
@@ -79,11 +79,23 @@ fn named(line: &str, modules: &Modules) -> String {
     words.join(" ")
 }
 
-fn bugcheck(words: &LastWords) -> BugcheckRecord {
+/// Replaces code addresses marked by `@` in `text` by their names.
+fn named_marks(text: &str, modules: &Modules) -> String {
+    let word = |word: &str| {
+        let (before, marked) = word.split_once("@0x")?;
+        let end = marked.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(marked.len());
+        let address = u64::from_str_radix(&marked[..end], 16).ok()?;
+        Some(format!("{before}{}{}", modules.locate(address), &marked[end..]))
+    };
+    let words: Vec<_> = text.split(' ').map(|text| word(text).unwrap_or_else(|| text.to_owned())).collect();
+    words.join(" ")
+}
+
+fn bugcheck(words: &LastWords, modules: &Modules) -> BugcheckRecord {
     BugcheckRecord {
         code: words.code,
         parameters: words.parameters,
-        reason: words.text.clone(),
+        reason: named_marks(&words.text, modules),
         at: words.at,
         instruction: instruction(&words.instruction, words.registers.map_or(0, |registers| registers.rip)),
         registers: words.registers,

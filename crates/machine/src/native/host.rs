@@ -65,6 +65,18 @@ impl Platform for World {
         self.pools.borrow_mut()[arena(pool)].release(block, bytes as u64);
     }
 
+    fn allocate_pages(&self, pool: PoolKind, bytes: usize) -> Option<NonNull<u8>> {
+        self.pages.borrow_mut()[arena(pool)].allocate(bytes as u64)
+    }
+
+    unsafe fn release_pages(&self, pool: PoolKind, block: NonNull<u8>, _bytes: usize) {
+        self.pages.borrow_mut()[arena(pool)].release(block);
+    }
+
+    fn freed_blocks_kept(&self) -> usize {
+        256
+    }
+
     fn data(&self, bytes: usize, align: usize) -> NonNull<u8> {
         let place = self.decoy.borrow_mut().take_data(bytes, align);
         place.unwrap_or_else(|| panic!("the kernel image has no room for {bytes} bytes of variables"))

@@ -128,7 +128,10 @@ fn serve(world: &'static World, command: Command) -> Reply {
             .map_or_else(|| Reply::Refused("this memory cannot be read".into()), Reply::Bytes),
         Command::Snapshot => Reply::Snapshot(world.perform(|world| world.snapshot())),
         Command::Finish => {
-            let last = world.perform(|world| world.snapshot());
+            let last = world.perform(|world| {
+                world.kernel().executive().check_pool(record::PoolNoticed::End);
+                world.snapshot()
+            });
             let stubs_called =
                 world.stubs.borrow().iter().map(|(name, count)| (name.clone(), *count)).collect();
             Reply::Finished { last: Some(last), stubs_called }

@@ -31,6 +31,7 @@ mod memory;
 mod memory_dump;
 mod module_list;
 mod offspring;
+mod pages;
 mod parallel;
 mod place;
 mod policy;

@@ -1,4 +1,4 @@
-//! Where pool blocks come from: one arena per kind of pool.
+//! Where pool blocks come from that share pages: one arena per kind of pool.
 //!
 //! Deterministic on purpose: the same sequence of requests gives the same addresses. Small blocks have size classes of
 //! 16 bytes with last-in-first-out reuse, large ones are whole pages, first fit. What the arena knows about a block
@@ -20,9 +20,6 @@ const SMALL: u64 = PAGE - UNIT;
 
 /// Bytes made accessible at a time.
 const STEP: u64 = 64 << 10;
-
-/// What freed memory is filled with: as a pointer it is no canonical address, so whoever follows one from a freed block faults.
-const FREED: u8 = 0xDD;
 
 /// One arena.
 #[derive(Debug)]
@@ -66,9 +63,6 @@ impl Arena {
     pub(crate) fn release(&mut self, block: NonNull<u8>, bytes: u64) {
         let address = block.as_ptr().expose_provenance() as u64;
         let bytes = bytes.max(1).next_multiple_of(UNIT);
-        // Of a large block only the first page: filling pages that were never touched would cost memory.
-        // SAFETY: the block is at least as long, was handed out with the same `bytes` and is nobody's now.
-        unsafe { block.as_ptr().write_bytes(FREED, bytes.min(PAGE) as usize) };
         if bytes <= SMALL {
             self.classes[(bytes / UNIT) as usize].push(address);
         } else {

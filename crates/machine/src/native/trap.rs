@@ -8,6 +8,7 @@
 use std::sync::atomic::Ordering;
 
 use nt::{BugCheck, Irql};
+use record::{Access, PoolMisuse, PoolNoticed, PoolWrong, What};
 
 use super::emulate::{self, Emulated};
 use super::fault::{self, RIP, RSP, Text, Trapped};
@@ -251,6 +252,7 @@ impl Trap {
             let code = BugCheck::DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS;
             self.end_at(code, [address, operation, self.rip(), 0], address, text.bytes());
         }
+        self.pool_fault(in_driver, who, verb);
         let text = Text::new(format_args!("{who} {verb} {address:#x}, {place} (at {irql})"));
         if irql >= Irql::DISPATCH {
             let code = if in_driver || self.is_fetch() {
@@ -264,8 +266,7 @@ impl Trap {
             self.end(BugCheck::ATTEMPTED_WRITE_TO_READONLY_MEMORY, [address, 0, 0, 0], text.bytes());
         }
         if self.is_fetch() && self.error & 1 != 0 && plan::is_guest(address, 1) {
-            // ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY
-            self.end(BugCheck(0xFC), [address, 0, 0, 0], text.bytes());
+            self.end(BugCheck::ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY, [address, 0, 0, 0], text.bytes());
         }
         if address >= plan::USER.end {
             self.end(
@@ -280,6 +281,60 @@ impl Trap {
             self.end(code, [ACCESS_VIOLATION, rip, operation, address], text.bytes());
         }
         self.end(BugCheck::SYSTEM_THREAD_EXCEPTION_NOT_HANDLED, [ACCESS_VIOLATION, rip, 0, 0], text.bytes())
+    }
+
+    /// Returns unless something is known of the pool block at the address or beside it.
+    fn pool_fault(&self, in_driver: bool, who: &str, verb: &str) {
+        let address = self.address;
+        let Some(found) = world::pool_place(address) else { return };
+        let access = match (self.is_fetch(), self.error & 2 != 0) {
+            (true, _) => Access::Call,
+            (false, true) => Access::Write,
+            (false, false) => Access::Read,
+        };
+        let Some(wrong) = found.wrong.or((access == Access::Call).then_some(PoolWrong::Execute)) else {
+            return;
+        };
+        let (block, irql) = (found.block, processor::irql());
+        let at = self.blamed();
+        let noticed = PoolNoticed::Act;
+        world::tell(What::PoolMisused(PoolMisuse {
+            wrong,
+            noticed,
+            address,
+            access: Some(access),
+            at: (at != 0).then_some(at),
+            tag: 0,
+            block: Some(block),
+        }));
+        let place = match wrong {
+            PoolWrong::Overrun => "past the end of a pool block",
+            PoolWrong::Underrun => "before a pool block",
+            PoolWrong::Freed => "in a pool block that was freed",
+            _ => "in a pool block that is not executable",
+        };
+        let described = executive::mm::describe_block(&block);
+        let text = Text::new(format_args!("{who} {verb} {address:#x}, {place} (at {irql}): {described}"));
+        let by_driver = in_driver || self.is_fetch();
+        let operation = if self.is_fetch() { 8 } else { u64::from(access == Access::Write) };
+        let (code, parameters) = match wrong {
+            PoolWrong::Execute => (BugCheck::ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY, [address, 0, 0, 0]),
+            _ if irql >= Irql::DISPATCH && by_driver => {
+                (BugCheck::DRIVER_IRQL_NOT_LESS_OR_EQUAL, [address, u64::from(irql.0), operation, at])
+            }
+            _ if irql >= Irql::DISPATCH => {
+                (BugCheck::IRQL_NOT_LESS_OR_EQUAL, [address, u64::from(irql.0), operation, at])
+            }
+            PoolWrong::Freed if by_driver => {
+                (BugCheck::DRIVER_PAGE_FAULT_IN_FREED_SPECIAL_POOL, [address, operation, at, 0])
+            }
+            PoolWrong::Freed => (BugCheck::PAGE_FAULT_IN_FREED_SPECIAL_POOL, [address, operation, at, 0]),
+            _ if by_driver => {
+                (BugCheck::DRIVER_PAGE_FAULT_BEYOND_END_OF_ALLOCATION, [address, operation, at, 0])
+            }
+            _ => (BugCheck::PAGE_FAULT_BEYOND_END_OF_ALLOCATION, [address, operation, at, 0]),
+        };
+        self.end(code, parameters, text.bytes())
     }
 
     /// RIP where it is a guest address; host addresses differ from run to run, so the blamed one stands for them.

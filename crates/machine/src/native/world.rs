@@ -17,6 +17,7 @@ use super::absent::Absent;
 use super::channel::Channel;
 use super::decoy::Decoy;
 use super::kernel_image::{self, Contents};
+use super::pages::Pages;
 use super::policy::Order;
 use super::pool::Arena;
 use super::processor::{self, NOW};
@@ -35,6 +36,12 @@ const QUANTUM: u64 = 4096;
 /// Keeps the machine's numbers apart from others of the same seed.
 const RANDOM: u64 = 0x5DEE_CE66_D1CE_4E5B;
 
+/// Live blocks of one kind of pool that have pages of their own.
+const MOST_PAGES: usize = 8192;
+
+/// The same for paged pool, where each is made accessible by itself when the IRQL falls.
+const MOST_PAGED_PAGES: usize = 128;
+
 /// The kernel process.
 pub(crate) struct World {
     pub(super) channel: Channel,
@@ -42,6 +49,8 @@ pub(crate) struct World {
     pub(super) profile: &'static Profile,
     pub(super) scheduler: Scheduler,
     pub(super) pools: RefCell<[Arena; 3]>,
+    /// Pages of blocks that drivers asked for, in the same order.
+    pub(super) pages: RefCell<[Pages; 3]>,
     pub(super) decoy: RefCell<Decoy>,
     pub(super) absent: Absent,
     pub(super) drivers: RefCell<super::driver::Drivers>,
@@ -81,6 +90,22 @@ pub(crate) fn emulated(rip: u64, what: &str) {
     let Some(world) = WORLD.get() else { return };
     if world.emulated.borrow_mut().insert(rip) {
         world.record(What::Emulated { what: what.into(), at: rip });
+    }
+}
+
+/// Says what lies at an address in pool. For trap handlers.
+pub(crate) fn pool_place(address: u64) -> Option<executive::mm::PoolPlace> {
+    let pools = [plan::NONPAGED_POOL, plan::EXECUTABLE_POOL, plan::PAGED_POOL];
+    if !pools.iter().any(|pool| pool.contains(address)) {
+        return None;
+    }
+    WORLD.get()?.kernel.get()?.executive().pool_place(address as usize)
+}
+
+/// Records an event from a trap handler that is about to end the world.
+pub(crate) fn tell(what: What) {
+    if let Some(world) = WORLD.get() {
+        world.record(what);
     }
 }
 
@@ -133,9 +158,14 @@ impl World {
             config: Cell::new(Box::leak(Box::new(config))),
             profile,
             pools: RefCell::new([
-                Arena::new(plan::NONPAGED_POOL, Access::ReadWrite),
-                Arena::new(plan::EXECUTABLE_POOL, Access::ReadWriteExecute),
-                Arena::new(plan::PAGED_POOL, Access::ReadWrite),
+                Arena::new(plan::NONPAGED_POOL.lower_half(), Access::ReadWrite),
+                Arena::new(plan::EXECUTABLE_POOL.lower_half(), Access::ReadWriteExecute),
+                Arena::new(plan::PAGED_POOL.lower_half(), Access::ReadWrite),
+            ]),
+            pages: RefCell::new([
+                Pages::new(plan::NONPAGED_POOL.upper_half(), Access::ReadWrite, MOST_PAGES),
+                Pages::new(plan::EXECUTABLE_POOL.upper_half(), Access::ReadWriteExecute, MOST_PAGES),
+                Pages::new(plan::PAGED_POOL.upper_half(), Access::ReadWrite, MOST_PAGED_PAGES),
             ]),
             decoy: RefCell::new(decoy),
             absent: Absent::default(),
