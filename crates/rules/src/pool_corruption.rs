@@ -141,7 +141,7 @@ mod tests {
         assert_eq!((findings[0].rule.0, findings[0].driver.as_deref()), (15, Some("b.sys")));
         let message = &findings[0].message;
         assert!(
-            message.starts_with("b.sys+0x110 (DriverEntry+0x10) read freed pool, 8 bytes into"),
+            message.starts_with("b.sys+0x110 (DriverEntry+0x10) read a freed pool block, at offset 8:"),
             "{message}"
         );
         assert!(
