@@ -32,7 +32,7 @@ impl fmt::Display for MachineError {
             Self::Start(error) => {
                 write!(f, "cannot start a kernel process: {error}\nhint: limits on open files or processes may forbid it (`ulimit -a` lists them)")
             }
-            Self::Write(error) => write!(f, "cannot write the dump: {error}"),
+            Self::Write(error) => write!(f, "cannot write the dump: {error}\nhint: check the path, its folder and the space that is left"),
             Self::Ended => f.write_str("the machine has ended"),
         }
     }

@@ -20,19 +20,23 @@ fn fold(text: &str) -> Vec<char> {
     text.chars().take(300).map(|character| character.to_ascii_lowercase()).collect()
 }
 
-/// Counts the single-character edits between two words (Levenshtein).
+/// Counts the edits between two words: a character wrong, missing or too many, or two neighbors swapped (optimal string
+/// alignment).
 fn distance(a: &[char], b: &[char]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
+    let mut before = vec![0; b.len() + 1];
+    let mut above: Vec<usize> = (0..=b.len()).collect();
     for (i, left) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
+        let mut row = vec![i + 1; b.len() + 1];
         for (j, right) in b.iter().enumerate() {
-            let substitute = diagonal + usize::from(left != right);
-            diagonal = row[j + 1];
-            row[j + 1] = substitute.min(row[j] + 1).min(diagonal + 1);
+            let substitute = above[j] + usize::from(left != right);
+            row[j + 1] = substitute.min(row[j] + 1).min(above[j + 1] + 1);
+            if i > 0 && j > 0 && *left == b[j - 1] && a[i - 1] == *right {
+                row[j + 1] = row[j + 1].min(before[j - 1] + 1);
+            }
         }
+        before = std::mem::replace(&mut above, row);
     }
-    row[b.len()]
+    above[b.len()]
 }
 
 #[cfg(test)]
@@ -48,6 +52,8 @@ mod tests {
         assert_eq!(between("", ""), 0);
         assert_eq!(between("abc", ""), 3);
         assert_eq!(between("kitten", "sitting"), 3);
+        assert_eq!(between("rign", "ring"), 1);
+        assert_eq!(between("ab", "ba"), 1);
         assert_eq!(between("PowerState", "powerstate"), 0);
     }
 

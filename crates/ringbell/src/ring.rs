@@ -61,7 +61,7 @@ pub fn object_path(name: &str) -> Result<String, BadRing> {
         return bad(message, "names on the command line are printable text");
     }
     if name.contains('/') {
-        let hint = "names in the NT namespace are separated by `\\`, as in `\\Callback\\PowerState`; quote it for the shell";
+        let hint = "names in the NT namespace are separated by `\\`, as in `\\Callback\\PowerState`; write it in single quotes";
         return bad(format!("the name `{name}` holds a `/`"), hint);
     }
     let path = if name.contains('\\') { name.to_owned() } else { format!("\\Callback\\{name}") };
@@ -135,8 +135,8 @@ pub(crate) fn level_of(text: &str) -> Result<Irql, BadRing> {
         "apc" => Ok(Irql::APC),
         "dispatch" => Ok(Irql::DISPATCH),
         _ => Err(BadRing {
-            message: format!("`@{}` is not an IRQL to ring at", text.escape_debug()),
-            hint: "use `@passive`, `@apc` or `@dispatch`; `ExNotifyCallback` has no mode above DISPATCH_LEVEL",
+            message: format!("`{}` is not an IRQL to ring at", text.escape_debug()),
+            hint: "use `passive`, `apc` or `dispatch`; `ExNotifyCallback` has no mode above DISPATCH_LEVEL",
         }),
     }
 }
@@ -194,7 +194,7 @@ mod tests {
             ("PowerState=1,2,3", "gives 3 arguments"),
             ("PowerState=-9223372036854775809", "not a 64-bit number"),
             ("PowerState=18446744073709551616", "not a 64-bit number"),
-            ("PowerState@high", "`@high` is not an IRQL"),
+            ("PowerState@high", "`high` is not an IRQL"),
             (r"Callback\PowerState", "does not start at the root"),
         ] {
             let error = ring(text).unwrap_err();

@@ -304,3 +304,42 @@ fn a_thousand_things_at_once_are_done() {
     assert_eq!(missed(&report), []);
     assert_eq!(ringbell::verdict(&report), "clean");
 }
+
+/// Runs the command on a scenario of `tests/data/scenarios`. Returns exit code, stdout and stderr.
+fn command(file: &str) -> (i32, String, String) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/scenarios").join(file);
+    let output =
+        std::process::Command::new(env!("CARGO_BIN_EXE_ringbell")).arg("run").arg(path).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn the_exit_code_says_whether_what_was_expected_came() {
+    for (file, code, stdout, stderr) in [
+        ("expected-finding.toml", 0, "verdict: as expected", ""),
+        ("endless.toml", 0, "verdict: as expected", ""),
+        ("missed.toml", 1, "2 of 5 expectations met", ""),
+        ("unknown-object.toml", 2, "verdict: clean", "unknown-object.toml:6: cannot ring"),
+    ] {
+        let (actual, out, err) = command(file);
+        assert!(out.contains(stdout) && err.contains(stderr), "{file}\n{out}\n{err}");
+        assert_eq!(actual, code, "{file}\n{out}\n{err}");
+    }
+}
+
+#[test]
+fn ten_thousand_steps_are_played() {
+    let step = "[[step]]\nring = 'callbackbopin=1,2'\n[[step]]\nexpect = { deliveries = 1 }\n";
+    let report = run(&format!("drivers = ['listener.sys']\n{}", step.repeat(5000)));
+    assert_eq!(missed(&report), []);
+    assert_eq!(report.expectations.checks.len(), 5000);
+    assert_eq!(ringbell::verdict(&report), "clean");
+}
+
+#[test]
+fn ten_thousand_loads_are_refused_at_the_one_that_is_too_many() {
+    let stopped = scenario(&format!("drivers = [{}]", "'listener.sys',\n".repeat(10_000))).run().unwrap_err();
+    assert!(stopped.to_string().contains("512 images are the limit"), "{stopped}");
+    assert_eq!(stopped.place.unwrap().line, 513);
+}

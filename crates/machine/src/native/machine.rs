@@ -94,22 +94,23 @@ impl Machine {
             }
             Some(Reply::Refused(why)) => Err(MachineError::Boot(why)),
             Some(_) => Err(MachineError::Boot("the kernel process answered something else".into())),
-            None if process.events.len() as u64 > config.event_limit => Err(MachineError::Config(format!(
-                "the boot alone makes more than {} events, which is the limit\nhint: raise the event limit",
-                config.event_limit
-            ))),
             None => {
                 let said = String::from_utf8_lossy(&process.output);
                 let said = said.trim();
-                let why =
-                    match (ending::read(&process, &Modules::default(), BOOT_LIMIT).0, said.lines().next()) {
-                        (Ending::Bugcheck(check), _) => check.reason,
-                        (_, Some(line)) => line.to_owned(),
-                        (Ending::Died { signal: Some(signal), .. }, None) => {
-                            format!("ended by signal {signal}")
-                        }
-                        (_, None) => "it said nothing".into(),
-                    };
+                let (ending, _) = ending::read(&process, &Modules::default(), BOOT_LIMIT);
+                if let Ending::EventLimit { limit } = ending {
+                    return Err(MachineError::Config(format!(
+                        "the boot alone makes more than {limit} events, which is the limit\nhint: raise the event limit"
+                    )));
+                }
+                let why = match (ending, said.lines().next()) {
+                    (Ending::Bugcheck(check), _) => check.reason,
+                    (_, Some(line)) => line.to_owned(),
+                    (Ending::Died { signal: Some(signal), .. }, None) => {
+                        format!("ended by signal {signal}")
+                    }
+                    (_, None) => "it said nothing".into(),
+                };
                 Err(MachineError::Boot(format!(
                     "the kernel process did not boot: {why}\nhint: limits on memory or processes may forbid it (`ulimit -a` \
                      lists them)"

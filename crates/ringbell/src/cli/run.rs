@@ -45,7 +45,7 @@ pub(super) struct Told {
     #[arg(long, value_name = "PROFILE")]
     os: Option<String>,
     /// Wall time each step may take, such as `500ms` or `10s` [default: 10s]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     timeout: Option<String>,
     /// Seed of every choice: cookies, and with any but 0 the schedule. The same seed gives the same run [default: 0]
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
@@ -162,12 +162,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     if let Some(path) = &arguments.dump {
         scenario.dump = Some(path.clone());
     }
-    if !scenario
-        .steps
-        .iter()
-        .any(|step| matches!(step.act, Act::Load(_) | Act::Ring(_) | Act::Event(_) | Act::Wait(_)))
-    {
-        return Err(Failure::new("the scenario loads nothing and does nothing")
+    if !scenario.steps.iter().any(|step| {
+        matches!(step.act, Act::Load(_) | Act::Ring(_) | Act::Event(_) | Act::Wait(_) | Act::Parallel(_))
+    }) {
+        let name = arguments.told.scenario.as_ref().or(arguments.drivers.first());
+        let name = name.map(|path| format!(" `{}`", file::shown(path))).unwrap_or_default();
+        return Err(Failure::new(format!("the scenario{name} loads nothing and does nothing"))
             .hint("add `drivers = [\"my.sys\"]` to it, or name drivers beside it"));
     }
     let answer = play(&scenario, arguments.format)?;

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Mistake;
 use super::mistake::printable;
+use crate::near;
 
 /// Longest driver file taken: that of the longest image.
 const LONGEST: u64 = image::MAX_IMAGE_SIZE as u64;
@@ -88,7 +89,13 @@ pub fn read_limited(path: &Path, longest: u64, otherwise: &str) -> Result<Vec<u8
 pub fn unreadable(path: &Path, error: &io::Error) -> Mistake {
     let shown = shown(path);
     match error.kind() {
-        io::ErrorKind::NotFound => Mistake::new(format!("`{shown}` does not exist"), "check the path"),
+        io::ErrorKind::NotFound => {
+            let hint = match neighbor(path) {
+                Some(near) => format!("did you mean `{}`?", self::shown(&near)),
+                None => "check the path".into(),
+            };
+            Mistake::new(format!("`{shown}` does not exist"), hint)
+        }
         io::ErrorKind::IsADirectory => {
             Mistake::new(format!("`{shown}` is a folder"), "give the files inside")
         }
@@ -100,4 +107,27 @@ pub fn unreadable(path: &Path, error: &io::Error) -> Mistake {
             Mistake::new(format!("cannot read `{shown}`: {error}"), "check the path and the device it is on")
         }
     }
+}
+
+/// Most files of a folder that are looked at for a suggestion.
+const NEIGHBORS: usize = 10_000;
+
+/// Returns the file of the same folder and kind whose name is nearest.
+fn neighbor(path: &Path) -> Option<PathBuf> {
+    let stem = path.file_stem()?.to_str()?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut stems: Vec<String> = std::fs::read_dir(folder)
+        .ok()?
+        .take(NEIGHBORS)
+        .filter_map(|entry| Some(PathBuf::from(entry.ok()?.file_name())))
+        .filter(|name| name.extension() == path.extension())
+        .filter_map(|name| Some(name.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    stems.sort();
+    let mut near = std::ffi::OsString::from(near::nearest(stem, stems.iter().map(String::as_str))?);
+    if let Some(extension) = path.extension() {
+        near.push(".");
+        near.push(extension);
+    }
+    Some(path.with_file_name(near))
 }

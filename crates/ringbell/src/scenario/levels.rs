@@ -66,12 +66,12 @@ impl Levels {
 ///
 /// # Errors
 ///
-/// There is no such rule; the hint names a near one and lists the numbers.
+/// There is no such rule; the hint names a near one.
 pub fn rule(name: &str) -> Result<RuleId, Mistake> {
     rules::find(name).map(|rule| rule.id).ok_or_else(|| {
         let numbers: Vec<String> = rules::RULES.iter().map(|rule| rule.id.to_string()).collect();
         let known = rules::RULES.iter().map(|rule| rule.slug).chain(numbers.iter().map(String::as_str));
-        Mistake::unknown("rule", name, known, &format!("rules: {}", numbers.join(", ")))
+        Mistake::unknown("rule", name, known, "`ringbell explain` lists the rules")
     })
 }
 

@@ -14,6 +14,7 @@ use super::source::Source;
 use super::value::{Item, Table, Value};
 use super::{
     Act, DriverImage, ExpectedEnding, ExpectedFinding, Level, Mistake, Scenario, Step, limit, rule, schedule,
+    seed,
 };
 
 /// Longest scenario file taken.
@@ -102,7 +103,13 @@ impl Scenario {
 fn not_toml(source: &Source<'_>, error: &toml::de::Error) -> Mistake {
     let message = error.message().trim_end_matches('.');
     let (message, hint) = match message {
-        "recursion limit" => ("nested too deep", "a scenario needs lists of tables of lists, and no more"),
+        other if other.contains("recurs") => {
+            ("nested too deep", "a scenario needs lists of tables of lists, and no more")
+        }
+        other if other.contains("escape") => (
+            "a backslash that begins no escape",
+            "in double quotes it is written twice; in single quotes it stands for itself",
+        ),
         other if other.contains("duplicate key") => {
             (other, "each key stands once in its table; steps begin with `[[step]]`")
         }
@@ -139,7 +146,11 @@ impl Reader<'_> {
             config.profile = profile(value.text()?).map_err(|mistake| value.wrong(mistake))?.name.into();
         }
         if let Some(value) = top.get("seed") {
-            config.seed = value.number(0, u64::MAX)?;
+            config.seed = if value.is_number() {
+                value.number(0, u64::MAX)?
+            } else {
+                seed(value.text()?).map_err(|mistake| value.wrong(mistake))?
+            };
         }
         if let Some(value) = top.get("schedule") {
             config.schedule = Some(schedule(value.text()?).map_err(|mistake| value.wrong(mistake))?);

@@ -31,6 +31,17 @@ impl Keys {
         self.keys.iter().map(|key| key.name)
     }
 
+    /// Says where a key stands that does not stand among these.
+    pub(super) fn elsewhere(&self, name: &str) -> Option<String> {
+        let whole = matches!(name, "finding" | "findings" | "ending");
+        if self.place == LOOK.place && whole {
+            let run = "what the rules find and how the run ends is known at its end";
+            return Some(format!("{run}; write it in the table `[expect]`"));
+        }
+        let other = [TOP, STEP, RUN].into_iter().find(|keys| keys.find(name).is_some())?;
+        (self.find(name).is_none()).then(|| format!("it is a key {}; here are {}", other.place, self.list()))
+    }
+
     /// Lists the names for a hint.
     pub(super) fn list(&self) -> String {
         let names: Vec<&str> = self.names().collect();
@@ -53,7 +64,12 @@ pub(super) const TOP: Keys = Keys {
             "drivers to load before the first step, in this order",
         ),
         key("os", "a text", r#""win10""#, "Windows version to be"),
-        key("seed", "a number", "42", "seed of every choice: cookies, and with any but 0 the schedule"),
+        key(
+            "seed",
+            "a number or a text",
+            "42",
+            "seed of every choice: cookies, and with any but 0 the schedule; `\"42@1\"` is one of scheduler version 1",
+        ),
         key(
             "schedule",
             "a text",

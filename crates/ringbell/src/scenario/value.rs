@@ -35,7 +35,11 @@ impl<'a> Table<'a> {
         match unknown.min_by_key(|key| key.span().start) {
             None => Ok(Self { source, keys, entries }),
             Some(key) => {
-                let mistake = Mistake::unknown("key", key.get_ref(), keys.names(), &keys.list());
+                let name = key.get_ref();
+                let mistake = match keys.elsewhere(name) {
+                    Some(hint) => Mistake::new(format!("`{}` does not stand here", printable(name)), hint),
+                    None => Mistake::unknown("key", name, keys.names(), &keys.list()),
+                };
                 Err(source.at(key.span(), mistake))
             }
         }
