@@ -1,6 +1,7 @@
 //! Every statement has a test that exists, or a reason.
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
@@ -49,9 +50,65 @@ fn tests_in_sources() -> BTreeSet<String> {
     names
 }
 
+fn statements() -> File {
+    toml::from_str(include_str!("statements.toml")).expect("statements.toml can be read")
+}
+
+/// The chapter of the book that shows the statements.
+fn chapter(statements: &[Statement]) -> String {
+    let held = statements.iter().filter(|statement| statement.test.is_some()).count();
+    let mut text = format!(
+        "# What is held to be true\n\n\
+         The mechanism as {} statements. {held} are held by a test of the executive, on every version profile they concern and on both protocols \
+         between notify and unregister; of each other one the table says what holds it. *modern* is Windows 8.1 and later, *legacy* what came \
+         before.\n\n\
+         This page is written by a test: `BLESS=1 cargo test -p ringbell-executive --test conformance statements`.\n",
+        statements.len(),
+    );
+    let mut section = "";
+    for statement in statements {
+        if statement.section != section {
+            section = &statement.section;
+            let mut title = section.to_owned();
+            title[..1].make_ascii_uppercase();
+            let heading =
+                "| | profiles | given | when | then | evidence | held by |\n|---|---|---|---|---|---|---|";
+            _ = writeln!(text, "\n## {title}\n\n{heading}");
+        }
+        let by = statement.test.as_ref().map(|test| format!("`{test}`")).or_else(|| statement.reason.clone());
+        let cell = |text: &str| text.replace('|', "\\|");
+        _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} |",
+            statement.number,
+            statement.profiles.join(", "),
+            cell(&statement.given),
+            cell(&statement.when),
+            cell(&statement.then),
+            statement.evidence.join("; "),
+            cell(&by.unwrap_or_default()),
+        );
+    }
+    text
+}
+
+#[test]
+fn the_book_shows_the_statements() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/conformance.md");
+    let chapter = chapter(&statements().statement);
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&path, &chapter).expect("the chapter can be written");
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == chapter,
+        "docs/src/conformance.md is not what the statements say; BLESS=1 rewrites it"
+    );
+}
+
 #[test]
 fn every_statement_is_held() {
-    let file: File = toml::from_str(include_str!("statements.toml")).expect("statements.toml can be read");
+    let file = statements();
     let tests = tests_in_sources();
     assert_eq!(file.statement.len(), 118);
     let mut held = BTreeSet::new();
