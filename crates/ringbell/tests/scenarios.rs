@@ -343,3 +343,72 @@ fn ten_thousand_loads_are_refused_at_the_one_that_is_too_many() {
     assert!(stopped.to_string().contains("512 images are the limit"), "{stopped}");
     assert_eq!(stopped.place.unwrap().line, 513);
 }
+
+/// The command line and the file say the same things: whoever adds an option adds a key.
+#[test]
+fn every_option_of_run_has_a_key() {
+    let help =
+        std::process::Command::new(env!("CARGO_BIN_EXE_ringbell")).args(["run", "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let options: Vec<&str> = help
+        .lines()
+        .filter_map(|line| line.trim_start().trim_start_matches("-h, ").strip_prefix("--"))
+        .filter_map(|line| line.split([' ', '=', '[']).next())
+        .collect();
+    assert!(options.contains(&"timeout") && options.contains(&"notify"), "{options:?}");
+    let reference = ringbell::scenario::reference();
+    for option in options {
+        let key = match option {
+            // They concern the answer, the file itself and this text.
+            "format" | "scenario" | "help" => continue,
+            "notify" => "ring",
+            "allow" | "deny" => "rules",
+            other => other,
+        };
+        assert!(reference.contains(&format!("| `{key}` |")), "`--{option}` has no key in a scenario file");
+    }
+}
+
+/// Whatever a file holds, it is read or refused.
+#[test]
+fn no_text_breaks_the_reader() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../drivers/samples");
+    let sample = include_str!("../../../drivers/samples/listener.toml");
+    let words = [
+        "[",
+        "]",
+        "{",
+        "}",
+        "=",
+        "'",
+        "\"",
+        "\\",
+        ",",
+        "\n",
+        "-1",
+        "9e9",
+        "\u{0}",
+        "ä",
+        "[[step]]",
+        "parallel",
+        "1979-05-27",
+    ];
+    let mut refused = 0;
+    for at in (0..sample.len()).filter(|at| sample.is_char_boundary(*at)) {
+        let word = words[at % words.len()];
+        let mut mutants = vec![sample[..at].to_owned(), format!("{}{word}{}", &sample[..at], &sample[at..])];
+        mutants.extend(
+            sample[at..]
+                .char_indices()
+                .nth(at % 7 + 1)
+                .map(|(next, _)| format!("{}{}", &sample[..at], &sample[at + next..])),
+        );
+        for text in mutants {
+            if let Err(mistake) = Scenario::parse(&text, "s.toml", &folder, Vec::new()) {
+                assert!(!mistake.hint().is_empty() && mistake.message().lines().count() == 1, "{mistake}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 1000, "{refused}");
+}
