@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bundled;
+pub mod explore;
 mod machine;
 pub mod near;
 mod play;
@@ -27,7 +28,8 @@ pub mod scenario;
 mod shortest;
 
 pub use ::machine::{Config, Done, MachineError, Member};
-pub use machine::{Driver, Machine};
+pub use explore::{Exploration, Explore};
+pub use machine::{Base, Driver, Machine};
 pub use play::{Action, Play};
 pub use record::{Ending, Event, Finding, Report, Severity, What};
 pub use ring::{BadRing, Ring, object_path};

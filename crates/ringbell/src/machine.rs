@@ -121,6 +121,11 @@ impl Machine {
         self.inner.unload(&driver.name)
     }
 
+    /// Makes this machine the base of others: what was done so far is done once.
+    pub fn into_base(self) -> Base {
+        Base { inner: self.inner.into_base() }
+    }
+
     /// Returns whether the machine has died.
     pub fn has_ended(&self) -> bool {
         self.inner.has_ended()
@@ -159,6 +164,25 @@ impl Machine {
             tainted,
             host: outcome.host,
         }
+    }
+}
+
+/// A machine that does nothing any more but fork. See [`Machine::into_base`].
+#[derive(Debug)]
+pub struct Base {
+    inner: ::machine::Base,
+}
+
+impl Base {
+    /// Forks a machine that goes on with `config`. Its stream begins with everything the base recorded. A fork of a base
+    /// that was only booted goes the very way of a machine that is booted with `config`, event for event.
+    ///
+    /// # Errors
+    ///
+    /// Fails where `config` differs in what is settled at boot, where the host gives no process, and where the base is no
+    /// more.
+    pub fn fork(&mut self, config: Config) -> Result<Machine, MachineError> {
+        Ok(Machine { inner: self.inner.fork(config.clone())?, config })
     }
 }
 

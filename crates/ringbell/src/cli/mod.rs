@@ -9,6 +9,7 @@ mod demo;
 mod diff;
 mod dt;
 mod explain;
+mod explore;
 mod failure;
 mod file;
 mod imports;
@@ -46,6 +47,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Load drivers in order, ring, unload in reverse, audit, report
     Run(run::Arguments),
+    /// Search for a schedule that breaks drivers: many runs, each with another order of threads
+    Explore(explore::Arguments),
     /// Start the executive and show every callback object as it appears
     Boot(boot::Arguments),
     /// Show the object namespace with the listeners of callback objects
@@ -73,6 +76,7 @@ pub(crate) fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Explore(arguments) => explore::run(&arguments),
         Command::Boot(arguments) => boot::run(&arguments),
         Command::Objects(arguments) => objects::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),

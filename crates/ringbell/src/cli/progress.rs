@@ -41,6 +41,42 @@ impl inspect::Progress for Bar {
     }
 }
 
+/// A bar that counts schedules.
+pub(super) struct Schedules {
+    bar: ProgressBar,
+}
+
+impl Schedules {
+    /// Makes a bar for so many; it hides itself where stderr is no terminal.
+    pub(super) fn new(total: u64) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(10));
+        let style = "exploring {wide_bar} {pos}/{len} {per_sec} {msg}";
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_message("nothing found");
+        Self { bar }
+    }
+
+    /// So many were played, and so many different things found.
+    pub(super) fn played(&self, schedules: u64, finds: usize) {
+        self.bar.set_position(schedules);
+        if finds > 0 {
+            self.bar.set_message(format!("found: {finds}"));
+        }
+    }
+
+    /// Finds are being made shorter, with so many tries so far.
+    pub(super) fn shortening(&self, tries: u64) {
+        self.bar.set_message(format!("shortening, {tries} tried"));
+    }
+
+    /// Takes it off the screen.
+    pub(super) fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -96,6 +96,12 @@ impl Told {
         Ok(scenario)
     }
 
+    /// Returns the option that names one schedule, if one is given.
+    pub(super) fn names_schedule(&self) -> Option<&'static str> {
+        let given = [("--seed", self.seed.is_some()), ("--schedule", self.schedule.is_some())];
+        given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
+    }
+
     /// Lays the options over a scenario.
     fn settle(&self, scenario: &mut Scenario) -> Result<(), Failure> {
         let config = &mut scenario.config;

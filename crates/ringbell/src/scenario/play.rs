@@ -291,6 +291,24 @@ impl Scenario {
         }
     }
 
+    /// Plays it from beginning to end on a machine that is there, such as a fork. No dump is written, and whether the run
+    /// followed a schedule is not asked.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scenario::run`], but for what concerns dump and schedule.
+    pub fn run_on(&self, mut machine: Machine) -> Result<Report, Stopped> {
+        let mut player = Player::new();
+        let done = player.play(&mut machine, &self.steps);
+        let left = if self.keep_loaded { Ok(()) } else { player.leave(&mut machine) };
+        let place = player.place.clone();
+        let report = self.judge(machine.finish(), player);
+        match done.and(left) {
+            Ok(()) | Err(MachineError::Ended) => Ok(report),
+            Err(error) => Err(Stopped { error, place, report: Some(Box::new(report)) }),
+        }
+    }
+
     /// Tells where the run did not follow the schedule that it was to play again.
     fn misfit(&self, report: &Report) -> Option<MachineError> {
         let text = self.config.schedule.as_ref()?.misfit(report.schedule.as_ref()?)?;

@@ -1,0 +1,240 @@
+//! `ringbell explore`: many schedules, what they showed, and how to have it again.
+
+use std::fmt::Write as _;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+use record::SCHEDULER_VERSION;
+use ringbell::explore::{Find, Progress};
+use ringbell::{Exploration, Explore};
+use serde_json::json;
+
+use super::Failure;
+use super::options::Format;
+use super::output::{Answer, Verdict};
+use super::progress::Schedules;
+use super::run::{self, Told};
+
+/// Arguments of `ringbell explore`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Driver images (`.sys`), loaded in this order and unloaded in reverse; one may be a scenario (`.toml`)
+    #[arg(value_name = "DRIVER", required_unless_present = "scenario")]
+    drivers: Vec<PathBuf>,
+    #[command(flatten)]
+    told: Told,
+    /// How many schedules are tried, one per seed
+    #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
+    schedules: u64,
+    /// Seed of the first schedule; seed 0 takes threads in turn
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    first_seed: u64,
+    /// How many machines run at a time [default: one per processor]
+    #[arg(long, value_name = "NUMBER")]
+    jobs: Option<NonZeroUsize>,
+    /// Do not stop at the first schedule that shows something
+    #[arg(long, visible_alias = "all")]
+    keep_going: bool,
+    /// Most schedules tried to make that of a find shorter; 0 leaves it as it is
+    #[arg(long, value_name = "NUMBER", default_value_t = ringbell::explore::TRIES)]
+    tries: u64,
+    /// How the answer is written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Options of the search, which have no place in the command that plays one run again; with whether a value follows.
+const OWN: [(&str, bool); 7] = [
+    ("--schedules", true),
+    ("--first-seed", true),
+    ("--jobs", true),
+    ("--keep-going", false),
+    ("--all", false),
+    ("--tries", true),
+    ("--format", true),
+];
+
+pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
+    if let Some(option) = arguments.told.names_schedule() {
+        return Err(Failure::new(format!("`{option}` names one schedule, and a search tries many"))
+            .hint("`--first-seed` says where it begins; `ringbell run` plays a seed or schedule again"));
+    }
+    if arguments.schedules == 0 {
+        return Err(Failure::new("`--schedules 0` tries nothing").hint("give the number of schedules to try"));
+    }
+    let scenario = arguments.told.scenario(&arguments.drivers)?;
+    let mut explore = Explore::new(scenario);
+    explore.first_seed = arguments.first_seed;
+    explore.schedules = arguments.schedules;
+    explore.keep_going = arguments.keep_going;
+    explore.tries = arguments.tries;
+    if let Some(jobs) = arguments.jobs {
+        explore.jobs = jobs;
+    }
+    let bar = Schedules::new(explore.schedules);
+    let done = explore.run(|progress| match progress {
+        Progress::Played { schedules, finds } => bar.played(schedules, finds),
+        Progress::Shortening { tries } => bar.shortening(tries),
+    });
+    bar.end();
+    let exploration = done.map_err(|stopped| run::refused(&stopped.error, stopped.place.as_ref()))?;
+    let words: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let replay = replay(&words);
+    let text = match arguments.format {
+        Format::Text => text(&exploration, &replay, arguments.keep_going),
+        Format::Json => format!("{:#}\n", json(&exploration, &replay)),
+    };
+    Ok(Answer { text, verdict: verdict(&exploration) })
+}
+
+/// Returns the worst of what the finds stand for: a bugcheck before a hang before the rest.
+fn verdict(exploration: &Exploration) -> Verdict {
+    let all: Vec<Verdict> = exploration.finds.iter().map(|find| run::verdict(&find.report)).collect();
+    [Verdict::Bugcheck, Verdict::Hang]
+        .into_iter()
+        .find(|verdict| all.contains(verdict))
+        .unwrap_or(if all.is_empty() { Verdict::Clean } else { Verdict::Findings })
+}
+
+/// Returns the command that plays one run, but for its seed, from the words of the one that searched.
+fn replay(words: &[String]) -> String {
+    let mut out = "ringbell run".to_owned();
+    let mut words = words.iter().skip_while(|word| *word != "explore").skip(1);
+    while let Some(word) = words.next() {
+        let own = OWN.iter().find(|(option, _)| word.split('=').next() == Some(option));
+        match own {
+            Some((_, true)) if !word.contains('=') => drop(words.next()),
+            Some(_) => {}
+            None => {
+                out.push(' ');
+                out.push_str(&quoted(word));
+            }
+        }
+    }
+    out
+}
+
+/// Puts a word into quotes where a shell would see more in it than the word.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./,:@+%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", super::failure::printable(word).replace('\'', r"'\''"))
+}
+
+fn seed(find: &Find) -> String {
+    format!("{}@{SCHEDULER_VERSION}", find.seed)
+}
+
+/// Most switches of a schedule that a text shows; the answer for programs has them all.
+const SWITCHES: usize = 12;
+
+fn text(exploration: &Exploration, replay: &str, keep_going: bool) -> String {
+    let Exploration { first_seed, schedules, finds } = exploration;
+    let last = first_seed.wrapping_add(schedules.saturating_sub(1));
+    let mut out = match schedules {
+        1 => format!("explored 1 schedule, seed {first_seed}: "),
+        _ => format!("explored {schedules} schedules, seeds {first_seed} to {last}: "),
+    };
+    let _ = match finds.len() {
+        0 => writeln!(out, "nothing found"),
+        1 => writeln!(out, "1 find"),
+        number => writeln!(out, "{number} finds"),
+    };
+    for find in finds {
+        let complaint = &find.complaint;
+        let place =
+            if complaint.place.is_empty() { String::new() } else { format!(" at {}", complaint.place) };
+        let _ = writeln!(out, "\n{}{place}", complaint.what);
+        for line in complaint.message.lines() {
+            let _ = writeln!(out, "  {line}");
+        }
+        let shown =
+            if keep_going { format!(", by {} of {schedules} schedules", find.count) } else { String::new() };
+        let _ = writeln!(out, "  found with seed {}{shown}", find.seed);
+        let _ = writeln!(out, "  replay: {replay} --seed {}", seed(find));
+        let _ = match (&find.shortest, &find.report.schedule) {
+            (Some(found), _) if found.schedule.switches.is_empty() => {
+                writeln!(out, "  no switch is needed: the order of turn shows it too")
+            }
+            (Some(found), _) => {
+                let count = found.schedule.switches.len();
+                let plural = if count == 1 { "switch" } else { "switches" };
+                let _ = writeln!(out, "  shortest schedule: {count} {plural}");
+                if count <= SWITCHES {
+                    writeln!(out, "  replay: {replay} --seed {} --schedule {}", seed(find), found.schedule)
+                } else {
+                    writeln!(out, "  `--format json` shows it")
+                }
+            }
+            (None, Some(schedule)) if schedule.switches.is_empty() => {
+                writeln!(out, "  no switch is needed: threads ran in turn")
+            }
+            (None, _) => Ok(()),
+        };
+    }
+    out
+}
+
+fn json(exploration: &Exploration, replay: &str) -> serde_json::Value {
+    let finds: Vec<_> = exploration
+        .finds
+        .iter()
+        .map(|find| {
+            let shortest = find.shortest.as_ref().map(|found| {
+                json!({
+                    "schedule": found.schedule.to_string(),
+                    "switches": found.schedule.switches.len(),
+                    "tries": found.tries,
+                    "complete": found.complete,
+                    "replay": format!("{replay} --seed {} --schedule {}", seed(find), found.schedule),
+                })
+            });
+            json!({
+                "what": find.complaint.what,
+                "place": find.complaint.place,
+                "message": find.complaint.message,
+                "seed": find.seed,
+                "count": find.count,
+                "schedule": find.report.schedule.as_ref().map(ToString::to_string),
+                "replay": format!("{replay} --seed {}", seed(find)),
+                "shortest": shortest,
+            })
+        })
+        .collect();
+    json!({
+        "version": 1,
+        "scheduler_version": SCHEDULER_VERSION,
+        "first_seed": exploration.first_seed,
+        "schedules": exploration.schedules,
+        "finds": finds,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> String {
+        replay(&line.split(' ').map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_command_that_plays_again_says_what_the_search_was_told_and_nothing_of_the_search() {
+        let line =
+            "explore a.sys --schedules 50 --notify X=1 --all --jobs=2 b.sys --format json --allow RB004";
+        assert_eq!(words(line), "ringbell run a.sys --notify X=1 b.sys --allow RB004");
+        assert_eq!(words("explore --first-seed=9 a.sys --keep-going --tries 0"), "ringbell run a.sys");
+    }
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_read_more_in_them() {
+        assert_eq!(quoted(r"\Callback\X"), r"'\\Callback\\X'".replace(r"\\", r"\"));
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+        assert_eq!(quoted("a-b_c.sys"), "a-b_c.sys");
+    }
+}
