@@ -197,3 +197,38 @@ fn what_is_no_driver_is_refused_in_one_sentence_and_the_machine_lives_on() {
     assert_eq!(outcome.ending, Ending::Finished);
     assert_eq!(outcome.drivers.len(), 1);
 }
+
+#[test]
+fn a_call_stack_goes_through_the_kernel_and_frame_pointers() {
+    let (outcome, record) = bugcheck("call-stack");
+    assert_eq!(culprit(&outcome, &record), "OnInner");
+    let name = |address: &u64| {
+        let located = outcome.modules.locate(*address);
+        located.symbol.map_or_else(|| located.to_string(), |(name, _)| name.to_owned())
+    };
+    let names: Vec<_> = record.stack.iter().map(name).collect();
+    assert_eq!(
+        names,
+        ["ExNotifyCallback", "RingInner", "WithArray", "OnOuter", "ExNotifyCallback", "DriverEntry"]
+    );
+    // Each ring carries its own, which starts at the driver's call.
+    let rings: Vec<_> = outcome
+        .events
+        .iter()
+        .filter(|event| matches!(event.what, What::NotifyBegin { .. }))
+        .map(|event| (event.caller, event.stack.clone()))
+        .collect();
+    let [(first, outer), (second, inner)] = &rings[..] else { panic!("{rings:x?}") };
+    assert_eq!((*first, *second), (outer.first().copied(), inner.first().copied()));
+    assert_eq!(outer.iter().map(name).collect::<Vec<_>>(), ["DriverEntry"]);
+    assert_eq!(inner.iter().map(name).collect::<Vec<_>>(), names[1..]);
+}
+
+#[test]
+fn a_deadlock_shows_the_calls_that_wait() {
+    let outcome = run("wait-forever");
+    let Ending::Hang(hang) = &outcome.ending else { panic!("{:?}", outcome.ending) };
+    let places: Vec<_> = hang.stack.iter().map(|at| outcome.modules.locate(*at).to_string()).collect();
+    assert!(places[0].starts_with("nt!Ke"), "{places:?}");
+    assert_eq!(hang.stack.get(1).copied(), hang.at, "{places:?}");
+}

@@ -46,7 +46,8 @@ pub struct BugcheckRecord {
     pub instruction: Option<String>,
     /// Registers, where a trap gave them.
     pub registers: Option<Registers>,
-    /// Addresses on the driver's stack that look like return addresses, innermost first.
+    /// Call stack of the driver: where each call returns to, innermost first, with the address of the export where the
+    /// kernel was called.
     pub stack: Vec<u64>,
 }
 
@@ -58,6 +59,8 @@ pub struct HangRecord {
     pub limit_ms: u64,
     /// Where the driver was when the limit ran out, where that is known.
     pub at: Option<u64>,
+    /// Call stack of the driver there: where each call returns to, innermost first.
+    pub stack: Vec<u64>,
     /// Whether every thread waits for something that nobody left can signal (found at once, without the limit).
     pub deadlock: bool,
     /// What is known about it: one line per thread or lock.

@@ -23,6 +23,10 @@ pub struct Event {
     /// Address in driver code that led here: the return address of the export call being served. `None` where
     /// the kernel acted by itself.
     pub caller: Option<u64>,
+    /// Call stack of the driver, for events that findings point at: where each call returns to, innermost first, which is
+    /// `caller`. Between the calls of one routine by the kernel and the driver's call that led to it stands the address
+    /// of the export. Empty where none was taken.
+    pub stack: Vec<u64>,
     /// What happened.
     pub what: What,
 }
@@ -89,6 +93,29 @@ pub enum Access {
     Read,
     /// Written as data.
     Write,
+}
+
+impl What {
+    /// Whether the event carries a call stack: findings point at it, as where something was made, taken or given back.
+    pub fn has_stack(&self) -> bool {
+        matches!(
+            self,
+            Self::AbsentExport { .. }
+                | Self::IrqlContract { .. }
+                | Self::DeviceCreated { .. }
+                | Self::CreateAttempt { .. }
+                | Self::CreateResult { .. }
+                | Self::Referenced { .. }
+                | Self::Dereferenced { .. }
+                | Self::Registered { .. }
+                | Self::RegisterRefused { .. }
+                | Self::UnregisterAttempt { .. }
+                | Self::UnregisterWaits { .. }
+                | Self::NotifyBegin { .. }
+                | Self::WaitRaised { .. }
+                | Self::PoolMisused(_)
+        )
+    }
 }
 
 /// What happened.

@@ -75,6 +75,8 @@ pub struct Finding {
     pub fix: String,
     /// Code address it points at.
     pub at: Option<u64>,
+    /// Call stack of the driver there, as in [`Event::stack`](crate::Event::stack).
+    pub stack: Vec<u64>,
     /// Sequence numbers of the events that show it.
     pub evidence: Vec<u64>,
 }

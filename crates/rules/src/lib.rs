@@ -86,6 +86,9 @@ pub fn find(name: &str) -> Option<&'static Rule> {
 pub fn judge(events: &[Event], modules: &Modules, ending: &Ending) -> Vec<Finding> {
     let run = Run::new(events, modules, ending);
     let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| (rule.check)(rule, &run)).collect();
+    for finding in &mut findings {
+        finding.stack = run.stack(finding.at, &finding.evidence);
+    }
     findings.sort_by_key(|finding| (finding.evidence.first().copied(), finding.rule));
     findings
 }
@@ -101,6 +104,7 @@ impl Rule {
             windows: self.windows.into(),
             fix: self.fix.into(),
             at,
+            stack: Vec::new(),
             evidence,
         }
     }

@@ -93,6 +93,22 @@ impl<'a> Run<'a> {
         event.caller.and_then(|caller| self.driver_at(caller))
     }
 
+    /// Returns the call stack at `at`: that of the event among `evidence` which happened there, or that of the ending.
+    pub(crate) fn stack(&self, at: Option<u64>, evidence: &[u64]) -> Vec<u64> {
+        let happened = |event: &&Event| event.caller == at && !event.stack.is_empty();
+        let mut shown = evidence.iter().filter_map(|sequence| {
+            let index = self.events.binary_search_by_key(sequence, |event| event.sequence).ok()?;
+            self.events.get(index)
+        });
+        match (shown.find(happened), self.ending) {
+            _ if at.is_none() => Vec::new(),
+            (Some(event), _) => event.stack.clone(),
+            (None, Ending::Hang(hang)) if hang.at == at => hang.stack.clone(),
+            (None, Ending::Bugcheck(check)) if check.at == at => check.stack.clone(),
+            (None, _) => Vec::new(),
+        }
+    }
+
     /// Returns how to print a code address.
     pub(crate) fn place(&self, address: u64) -> String {
         self.modules.locate(address).to_string()

@@ -39,6 +39,7 @@ pub(crate) fn stream(whats: impl IntoIterator<Item = (u64, What)>) -> Vec<Event>
             thread: 4,
             irql: 0,
             caller: (caller != 0).then_some(caller),
+            stack: Vec::new(),
             what,
         })
         .collect()
@@ -111,5 +112,5 @@ pub(crate) fn delivered(irql: u8) -> What {
 /// A deadlock found while `a.sys` was called.
 pub(crate) fn deadlock() -> Ending {
     let details = vec!["thread 4 waits without a limit".into()];
-    Ending::Hang(HangRecord { limit_ms: 0, at: Some(IN_A), deadlock: true, details })
+    Ending::Hang(HangRecord { limit_ms: 0, at: Some(IN_A), stack: Vec::new(), deadlock: true, details })
 }

@@ -106,6 +106,9 @@ fn name_places(value: &mut Value, report: &Report) {
     match value {
         Value::Object(map) => {
             map.values_mut().for_each(|value| name_places(value, report));
+            if let Some(places) = map.get("stack").and_then(|stack| stack_places(stack, report)) {
+                map.insert("stack_places".into(), places);
+            }
             for key in ["caller", "routine", "at"] {
                 let Some(Value::String(text)) = map.get(key) else { continue };
                 let Some(address) = text.strip_prefix("0x").and_then(|hex| u64::from_str_radix(hex, 16).ok())
@@ -121,4 +124,15 @@ fn name_places(value: &mut Value, report: &Report) {
         Value::Array(values) => values.iter_mut().for_each(|value| name_places(value, report)),
         _ => {}
     }
+}
+
+/// Names each address of a call stack; an address outside of every module stands for itself.
+fn stack_places(stack: &Value, report: &Report) -> Option<Value> {
+    let addresses = stack.as_array().filter(|addresses| !addresses.is_empty())?;
+    let name = |address: &Value| {
+        let digits = address.as_str()?.strip_prefix("0x")?;
+        let address = u64::from_str_radix(digits, 16).ok()?;
+        Some(Value::String(report.modules.locate(address).to_string()))
+    };
+    addresses.iter().map(name).collect()
 }

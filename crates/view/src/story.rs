@@ -400,10 +400,7 @@ fn ending(report: &Report, out: &mut String) {
             if let Some(registers) = &check.registers {
                 out.push_str(&crate::text::registers(registers));
             }
-            for (index, address) in check.stack.iter().enumerate() {
-                let _ =
-                    writeln!(out, "    {}{}", if index == 0 { "stack " } else { "      " }, place(*address));
-            }
+            stack(report, &check.stack, "    ", out);
         }
         Ending::Hang(hang) => {
             let what = if hang.deadlock { "deadlock" } else { "hang" };
@@ -416,6 +413,7 @@ fn ending(report: &Report, out: &mut String) {
             if let Some(at) = hang.at {
                 let _ = writeln!(out, "    at {}", place(at));
             }
+            stack(report, &hang.stack, "    ", out);
             for detail in &hang.details {
                 let _ = writeln!(out, "    {}", printable(detail));
             }
@@ -438,6 +436,14 @@ fn ending(report: &Report, out: &mut String) {
     }
     for why in &report.tainted {
         let _ = writeln!(out, "\n*** tainted: {}", printable(why));
+    }
+}
+
+/// Prints a call stack, innermost call first.
+fn stack(report: &Report, stack: &[u64], margin: &str, out: &mut String) {
+    for (index, address) in stack.iter().enumerate() {
+        let head = if index == 0 { "stack " } else { "      " };
+        let _ = writeln!(out, "{margin}{head}{}", report.modules.locate(*address));
     }
 }
 
@@ -486,6 +492,10 @@ fn findings(report: &Report, out: &mut String) {
             finding.slug,
             printable(&finding.message)
         );
+        // The message names the innermost call; only what led to it is news.
+        if finding.stack.len() > 1 {
+            stack(report, &finding.stack, "  ", out);
+        }
         let _ = writeln!(out, "  on Windows: {}", finding.windows);
         let _ = writeln!(out, "  fix: {}", finding.fix);
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use ntoskrnl::CallFrame;
 
 use super::processor::NOW;
+use super::stack::{self, Entry};
 use super::{fault, world};
 use crate::plan;
 
@@ -14,8 +15,9 @@ use crate::plan;
 /// # Safety
 ///
 /// `frame` is the driver's stack pointer at the stub: a return address and four spilled arguments, which the entry
-/// has just written, and the driver's further arguments above.
-pub(crate) unsafe extern "C" fn dispatch(index: u32, frame: *mut u64) -> u64 {
+/// has just written, and the driver's further arguments above. `entry` is what the entry stored on the host stack; it
+/// stays until this returns, and nobody else refers to it.
+pub(crate) unsafe extern "C" fn dispatch(index: u32, frame: *mut u64, entry: *mut Entry) -> u64 {
     let address = frame.expose_provenance() as u64;
     // A driver that switched to a stack of its own may pass it; host memory it may not.
     if !plan::is_guest(address, 0x28) {
@@ -25,7 +27,10 @@ pub(crate) unsafe extern "C" fn dispatch(index: u32, frame: *mut u64) -> u64 {
     // SAFETY: the caller's promise; a slot that is not mapped traps, and the trap ends the world.
     let frame = unsafe { CallFrame::new(frame) };
     let outer = NOW.caller.swap(frame.return_address(), Ordering::Relaxed);
+    // SAFETY: the caller's promise.
+    let outer_entry = unsafe { stack::enter(entry, index) };
     let value = ntoskrnl::dispatch(index, &frame);
+    NOW.entry.store(outer_entry, Ordering::Relaxed);
     NOW.caller.store(outer, Ordering::Relaxed);
     value
 }

@@ -66,6 +66,7 @@ pub(crate) fn load(world: &'static World, name: &str, bytes: &[u8]) -> Result<Lo
         format!("cannot load `{name}`: {} images are the limit\nhint: play a shorter run", ranges::MOST)
     })?;
     world.drivers.borrow_mut().next += (plan::IMAGE_GAP + size).next_multiple_of(plan::IMAGE_GAP);
+    keep_functions(base, bytes);
     if let Err(error) = fill(world, &image, &imports, &plan) {
         unmap(base, size);
         return Err(format!("cannot load `{name}`: {error}"));
@@ -96,6 +97,17 @@ pub(crate) fn load(world: &'static World, name: &str, bytes: &[u8]) -> Result<Lo
         remove(world, name);
     }
     Ok(Loaded { base, size, status })
+}
+
+/// Keeps a copy of the file for unwinding: code that goes wrong may have damaged what is in memory.
+fn keep_functions(base: u64, bytes: &[u8]) {
+    let copy: &'static [u8] = Box::leak(bytes.into());
+    // An image without a usable table has no call stacks beyond its innermost frame, and is none the worse for it.
+    if let Ok(functions) = Image::parse(copy).and_then(|image| image.functions())
+        && functions.is_sorted()
+    {
+        ranges::set_functions(base, Box::leak(Box::new(functions)));
+    }
 }
 
 /// Maps and fills the image, and gives its pages their rights.

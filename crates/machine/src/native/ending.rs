@@ -15,7 +15,7 @@ pub(crate) fn read(process: &Process, modules: &Modules, limit: Duration) -> (En
     let Some(words) = LastWords::read(process.shared.last_words()) else {
         let ending = if expired {
             let details = vec!["the kernel process did not say where it was".into()];
-            Ending::Hang(HangRecord { limit_ms, at: None, deadlock: false, details })
+            Ending::Hang(HangRecord { limit_ms, at: None, stack: Vec::new(), deadlock: false, details })
         } else if process.events.len() as u64 > process.event_limit {
             Ending::EventLimit { limit: process.event_limit }
         } else {
@@ -32,6 +32,7 @@ pub(crate) fn read(process: &Process, modules: &Modules, limit: Duration) -> (En
             thread: words.thread,
             irql: words.irql,
             caller: words.caller,
+            stack: words.stack.clone(),
             what,
         })
     };
@@ -40,11 +41,24 @@ pub(crate) fn read(process: &Process, modules: &Modules, limit: Duration) -> (En
             let record = bugcheck(&words, modules);
             (Ending::Bugcheck(Box::new(record.clone())), event(What::Bugcheck(Box::new(record))))
         }
-        Kind::Hang => {
-            (Ending::Hang(HangRecord { limit_ms, at: words.at, deadlock: false, details: details() }), None)
-        }
+        Kind::Hang => (
+            Ending::Hang(HangRecord {
+                limit_ms,
+                at: words.at,
+                stack: words.stack.clone(),
+                deadlock: false,
+                details: details(),
+            }),
+            None,
+        ),
         Kind::Deadlock => {
-            let hang = HangRecord { limit_ms, at: words.at, deadlock: true, details: details() };
+            let hang = HangRecord {
+                limit_ms,
+                at: words.at,
+                stack: words.stack.clone(),
+                deadlock: true,
+                details: details(),
+            };
             (Ending::Hang(hang), None)
         }
         Kind::Absent => {

@@ -9,6 +9,7 @@ use nt::BugCheck;
 
 use super::last_words::{Kind, Pen};
 use super::processor::{self, NOW};
+use super::stack::{self, From, Stack};
 use super::{exit, ranges, sys, watch};
 use crate::plan;
 
@@ -109,25 +110,24 @@ pub(crate) fn bugcheck(
         pen.bugcheck(code.0, parameters);
         pen.at(at);
         pen.text(text);
-        let mut rsp = processor::slots()[1];
+        let mut stack = None;
         if let Some(trapped) = trapped {
             // Host registers would tell nothing about the driver, and differ from run to run.
             if plan::is_guest(trapped.registers[RIP], 1) {
                 pen.registers(trapped.registers);
                 pen.instruction(trapped.instruction);
             }
-            if plan::is_guest(trapped.registers[RSP], 8) {
-                rsp = trapped.registers[RSP];
-            }
+            stack = Some(stack::of_trap(trapped.registers));
         }
-        pen.stack(return_addresses(rsp));
+        pen.stack(stack.unwrap_or_else(|| stack::current(From::Kernel)).iter());
     })
 }
 
-/// Ends because nothing can ever run again; `at` is a driver address to blame, `details` are lines.
-pub(crate) fn deadlock(at: u64, details: &str) -> ! {
+/// Ends because nothing can ever run again; `at` is a driver address to blame, with its call stack; `details` are lines.
+pub(crate) fn deadlock(at: u64, stack: &Stack, details: &str) -> ! {
     finish(Kind::Deadlock, |pen| {
         pen.at(at);
+        pen.stack(stack.iter());
         pen.text(details.as_bytes());
     })
 }
@@ -144,6 +144,7 @@ pub(crate) fn absent(
     finish(Kind::Absent, |pen| {
         pen.absent(access, arguments, module.as_bytes(), name.as_bytes());
         pen.at(at);
+        pen.stack(stack::of_trap(trapped.registers).iter());
         pen.registers(trapped.registers);
         pen.instruction(trapped.instruction);
     })
@@ -170,6 +171,9 @@ pub(crate) fn hang(rip: u64, registers: &[u64; 18]) -> ! {
         pen.at(at);
         if in_driver {
             pen.registers(registers);
+            pen.stack(stack::of_trap(registers).iter());
+        } else {
+            pen.stack(stack::current(From::Kernel).iter());
         }
         pen.text(text.bytes());
     })

@@ -11,6 +11,7 @@ use nt::KTHREAD;
 use super::context;
 use super::memory;
 use super::processor::{self, NOW};
+use super::stack::{self, From, Stack};
 use super::sys::{self, Access};
 use crate::plan;
 
@@ -117,6 +118,7 @@ pub(crate) struct Fiber {
     saved: Cell<u64>,
     slots: Cell<[u64; 2]>,
     caller: Cell<u64>,
+    entry: Cell<u64>,
     dpc: Cell<u32>,
     irql: Cell<nt::Irql>,
     body: RefCell<Option<Box<dyn FnOnce()>>>,
@@ -148,6 +150,7 @@ impl Fiber {
             host_stack: HostStack::new(number)?,
             saved: Cell::new(0),
             caller: Cell::new(0),
+            entry: Cell::new(0),
             dpc: Cell::new(0),
             irql: Cell::new(nt::Irql::PASSIVE),
             body: RefCell::new(Some(body)),
@@ -170,6 +173,7 @@ impl Fiber {
         processor::set_slots(self.slots.get());
         processor::set_irql(self.irql.get());
         NOW.caller.store(self.caller.get(), Ordering::Relaxed);
+        NOW.entry.store(self.entry.get(), Ordering::Relaxed);
         NOW.dpc.store(self.dpc.get(), Ordering::Relaxed);
         NOW.thread.store(self.id, Ordering::Relaxed);
         NOW.stack.store(self.driver_stack.top(), Ordering::Relaxed);
@@ -180,6 +184,7 @@ impl Fiber {
         NOW.stack.store(0, Ordering::Relaxed);
         NOW.host_guard.store(0, Ordering::Relaxed);
         NOW.caller.store(0, Ordering::Relaxed);
+        NOW.entry.store(0, Ordering::Relaxed);
     }
 
     /// Returns where the driver called the export that the fiber waits in; 0 for nowhere.
@@ -187,11 +192,18 @@ impl Fiber {
         self.caller.get()
     }
 
+    /// Returns the call stack of the driver whose export call the fiber waits in.
+    pub(crate) fn stack(&self) -> Stack {
+        // SAFETY: the fiber waits in the call, on its own host stack, which it keeps.
+        unsafe { stack::of_entry(self.entry.get(), self.driver_stack.top(), From::Kernel) }
+    }
+
     /// Leaves the processor to the scheduler, whose context is `back`. Returns when the fiber is resumed.
     pub(crate) fn suspend(&self, back: &Cell<u64>) {
         self.slots.set(processor::slots());
         self.irql.set(processor::irql());
         self.caller.set(NOW.caller.load(Ordering::Relaxed));
+        self.entry.set(NOW.entry.load(Ordering::Relaxed));
         self.dpc.set(NOW.dpc.load(Ordering::Relaxed));
         // SAFETY: `back` was saved by the `resume` that this fiber runs in, and its stack waits there.
         unsafe { context::switch(self.saved.as_ptr(), back.get()) };

@@ -11,6 +11,7 @@ use record::What;
 
 use super::fault::{self, Text};
 use super::processor::{self, NOW};
+use super::stack::{self, From};
 use super::world::World;
 use super::{context, ranges};
 use crate::plan;
@@ -54,7 +55,7 @@ impl Platform for World {
         let text = format!(
             "thread {thread} spins at {irql} on the lock at {lock:#x}, which nobody can ever release"
         );
-        fault::deadlock(NOW.caller.load(Ordering::Relaxed), &text)
+        fault::deadlock(NOW.caller.load(Ordering::Relaxed), &stack::current(From::Kernel), &text)
     }
 
     fn allocate(&self, pool: PoolKind, bytes: usize) -> Option<NonNull<u8>> {
@@ -126,8 +127,11 @@ impl Platform for World {
         let arguments = [dpc.cast(), context, argument1, argument2]
             .map(|word: *mut c_void| word.expose_provenance() as u64);
         NOW.dpc.fetch_add(1, Ordering::Relaxed);
+        // A DPC has a stack of its own on Windows: what it interrupted did not call it.
+        let interrupted = NOW.entry.swap(0, Ordering::Relaxed);
         // SAFETY: the caller's promise.
         unsafe { self.call_driver(routine.0 as u64, &arguments) };
+        NOW.entry.store(interrupted, Ordering::Relaxed);
         NOW.dpc.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -145,7 +149,7 @@ impl Platform for World {
     }
 
     fn deadlock(&self, deadlock: Deadlock) -> ! {
-        fault::deadlock(NOW.caller.load(Ordering::Relaxed), &deadlock.reason)
+        fault::deadlock(NOW.caller.load(Ordering::Relaxed), &stack::current(From::Kernel), &deadlock.reason)
     }
 }
 

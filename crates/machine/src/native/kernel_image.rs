@@ -58,12 +58,20 @@ pub(super) fn put<const N: usize>(bytes: &mut [u8], at: u64, value: [u8; N]) {
     bytes[at as usize..at as usize + N].copy_from_slice(&value);
 }
 
+/// Offset of the first export's stub; the others follow in the order of their numbers.
+const STUBS: u64 = PAGE;
+
+/// Returns the address of export `number`.
+pub(crate) fn stub(number: u64) -> u64 {
+    KERNEL_IMAGE.base + STUBS + number * SLOT
+}
+
 /// Lays the image out.
 pub(crate) fn build(contents: &Contents<'_>) -> Built {
     let stubs = contents.code.len() as u64 * SLOT;
     // Two guard routines follow the stubs.
     let text_size = (stubs + 2 * SLOT).next_multiple_of(PAGE) + ROUTINES;
-    let text = PAGE;
+    let text = STUBS;
     let routines = text + text_size - ROUTINES;
     let rdata = text + text_size;
 

@@ -105,7 +105,7 @@ impl Pen<'_> {
         }
     }
 
-    /// Writes candidate return addresses.
+    /// Writes the call stack.
     pub(crate) fn stack(&self, addresses: impl Iterator<Item = u64>) {
         let mut count = 0;
         for address in addresses.take(STACK_WORDS) {

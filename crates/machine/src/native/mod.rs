@@ -47,6 +47,7 @@ mod scenario;
 mod scheduler;
 mod shared;
 mod shared_read;
+mod stack;
 mod sys;
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,8 @@ const TICK: i64 = 156_250;
 pub(crate) struct Moment {
     /// Return address of the export call being served, 0 for none.
     pub(crate) caller: AtomicU64,
+    /// Host address of what the entry of that call stored, 0 for none.
+    pub(crate) entry: AtomicU64,
     /// Virtual time in 100 ns.
     pub(crate) time: AtomicI64,
     /// Identifier of the current thread.
@@ -36,6 +38,7 @@ pub(crate) struct Moment {
 /// The moment of the one processor.
 pub(crate) static NOW: Moment = Moment {
     caller: AtomicU64::new(0),
+    entry: AtomicU64::new(0),
     time: AtomicI64::new(0),
     thread: AtomicU32::new(0),
     stack: AtomicU64::new(0),

@@ -188,6 +188,7 @@ mod tests {
             thread: 8,
             irql: 0,
             caller: None,
+            stack: Vec::new(),
             what: What::Note { text: text.into(), details: Vec::new() },
         }
     }

@@ -141,7 +141,8 @@ impl World {
             let Some(next) = thread.into_iter().chain(self.next_timer.get()).min() else {
                 let mut lines = self.scheduler.describe();
                 lines.retain(|line| !line.starts_with("thread 0 "));
-                fault::deadlock(self.scheduler.first_caller(), &lines.join("\n"));
+                let (at, stack) = self.scheduler.first_caller();
+                fault::deadlock(at, &stack, &lines.join("\n"));
             };
             self.scheduler.pass(next - self.scheduler.now());
         }

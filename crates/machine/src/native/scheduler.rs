@@ -21,6 +21,7 @@ use record::{Switch, Turn};
 use super::fiber::{DriverStack, Fiber, State};
 use super::policy::{Candidate, Order, Policy};
 use super::processor::NOW;
+use super::stack::Stack;
 
 /// Virtual time of one scheduling point, in units of 100 ns.
 const POINT: i64 = 1;
@@ -300,9 +301,12 @@ impl Scheduler {
         self.fibers.borrow().iter().map(line).collect()
     }
 
-    /// Returns the first address from which driver code called an export that still waits; 0 for none.
-    pub(crate) fn first_caller(&self) -> u64 {
-        self.fibers.borrow().iter().map(|fiber| fiber.caller()).find(|caller| *caller != 0).unwrap_or(0)
+    /// Returns the first address from which driver code called an export that still waits, 0 for none, and the call stack
+    /// there.
+    pub(crate) fn first_caller(&self) -> (u64, Stack) {
+        let fibers = self.fibers.borrow();
+        let first = fibers.iter().find(|fiber| fiber.caller() != 0);
+        first.map(|fiber| (fiber.caller(), fiber.stack())).unwrap_or_default()
     }
 }
 

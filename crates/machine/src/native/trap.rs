@@ -15,7 +15,7 @@ use super::fault::{self, RIP, RSP, Text, Trapped};
 use super::place::Place;
 use super::processor::{self, NOW};
 use super::registers::Context;
-use super::{exit, sys, world};
+use super::{exit, stack, sys, world};
 use crate::plan;
 
 /// `STATUS_ACCESS_VIOLATION`.
@@ -146,9 +146,10 @@ impl Trap {
         NOW.caller.load(Ordering::Relaxed)
     }
 
-    /// The return address on top of the driver's stack, if it is one.
+    /// The address behind the call that led here; where the stack does not tell, the first word that looks like one.
     fn caller(&self) -> Option<u64> {
-        fault::return_addresses(self.registers[RSP]).next()
+        let called = stack::of_trap(&self.registers).iter().next();
+        called.or_else(|| fault::return_addresses(self.registers[RSP]).next())
     }
 
     fn classify(&self, in_driver: bool) -> ! {

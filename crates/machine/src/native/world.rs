@@ -23,6 +23,7 @@ use super::pool::Arena;
 use super::processor::{self, NOW};
 use super::random::Random;
 use super::scheduler::Scheduler;
+use super::stack::{self, From};
 use super::sys::Access;
 use super::{memory, module_list, watch};
 use crate::{Config, plan};
@@ -261,6 +262,11 @@ impl World {
             thread: NOW.thread.load(Ordering::Relaxed),
             irql: processor::irql().0,
             caller: (caller != 0).then_some(caller),
+            stack: if caller != 0 && what.has_stack() {
+                stack::current(From::Driver).to_vec()
+            } else {
+                Vec::new()
+            },
             what,
         });
     }

@@ -89,6 +89,7 @@ mod tests {
             windows: String::new(),
             fix: String::new(),
             at: None,
+            stack: Vec::new(),
             evidence: Vec::new(),
         }
     }
