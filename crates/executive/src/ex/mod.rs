@@ -17,7 +17,9 @@ mod notify;
 mod processor;
 mod registration;
 mod replay;
+mod routine_block;
 pub(crate) mod routines;
+mod rundown;
 mod snapshot;
 mod swift;
 
@@ -53,6 +55,8 @@ pub(crate) struct Globals {
     builtins: [*mut CALLBACK_OBJECT; BUILTINS],
     /// Objects that the kernel made later and keeps.
     kernel: [*mut CALLBACK_OBJECT; KERNEL_OBJECTS],
+    /// Keeps a routine block while a reference is taken that its slot had not in store.
+    flush_lock: EX_PUSH_LOCK,
     /// The protocol *Swift*.
     swift: swift::Globals,
     /// `KiDynamicProcessorLock`.
