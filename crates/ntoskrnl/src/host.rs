@@ -17,6 +17,23 @@ pub trait Host: Platform + Sync {
     /// Returns whether the page of a guest address is mapped and readable, for `MmIsAddressValid`.
     fn is_mapped(&self, address: u64) -> bool;
 
+    /// Returns unless an export, which a driver called, must not touch `address` at the current IRQL because it may be paged out.
+    fn admit_paged(&self, address: u64, write: bool) {
+        let _ = (address, write);
+    }
+
+    /// Locks the section of a driver image that `address` lies in, or unlocks it. Returns where it begins, `None` where no
+    /// section is known.
+    fn lock_section(&self, address: u64, lock: bool) -> Option<u64> {
+        let _ = lock;
+        Some(address)
+    }
+
+    /// Makes every section of the image at `base` pageable, or as pageable as it was.
+    fn page_driver(&self, base: u64, entire: bool) {
+        let _ = (base, entire);
+    }
+
     /// Calls driver code with up to eight integer arguments on the driver stack of the current thread, and returns its `rax`.
     ///
     /// # Safety

@@ -45,6 +45,7 @@ struct Ground(&'static dyn Host);
 impl Arena for Ground {
     fn admit(&self, address: u64, bytes: usize, write: bool) {
         if self.0.is_guest(address, bytes as u64) {
+            self.0.admit_paged(address, write);
             return;
         }
         let caller = self.0.caller().unwrap_or(0);

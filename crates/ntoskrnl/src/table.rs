@@ -242,6 +242,7 @@ pub static EXPORTS: &[Export] = &[
     export!(MmIsThisAnNtAsSystem, Ntoskrnl, HIGH, Full, mm::address::MmIsThisAnNtAsSystem),
     export!(MmIsVerifierEnabled, Ntoskrnl, HIGH, Full, mm::address::MmIsVerifierEnabled),
     export!(MmLockPagableDataSection, Ntoskrnl, APC, Full, mm::address::MmLockPagableDataSection),
+    export!(MmLockPagableSectionByHandle, Ntoskrnl, APC, Full, mm::address::MmLockPagableSectionByHandle),
     export!(MmMapLockedPages, Ntoskrnl, DISPATCH, Partial, mm::mdl::MmMapLockedPages),
     export!(MmMapLockedPagesSpecifyCache, Ntoskrnl, DISPATCH, Partial, mm::mdl::MmMapLockedPagesSpecifyCache),
     export!(MmPageEntireDriver, Ntoskrnl, APC, Full, mm::address::MmPageEntireDriver),

@@ -16,6 +16,8 @@ mod hang;
 mod irql_contract;
 mod irql_left;
 mod name_vanished;
+mod pageable_routine;
+mod paged_context;
 mod permanent_left;
 mod pool_corruption;
 mod pool_leak;
@@ -64,9 +66,11 @@ pub const RULES: &[Rule] = &[
     dispatch_deadlock::RULE,
     irql_contract::RULE,
     irql_left::RULE,
+    pageable_routine::RULE,
     routine_outside::RULE,
     system_object_rung::RULE,
     bad_registration::RULE,
+    paged_context::RULE,
     pool_leak::RULE,
     pool_corruption::RULE,
     apc_disable::RULE,

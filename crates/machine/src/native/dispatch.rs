@@ -32,6 +32,7 @@ pub(crate) unsafe extern "C" fn dispatch(index: u32, frame: *mut u64, entry: *mu
     let value = ntoskrnl::dispatch(index, &frame);
     NOW.entry.store(outer_entry, Ordering::Relaxed);
     NOW.caller.store(outer, Ordering::Relaxed);
+    world::before_driver();
     value
 }
 

@@ -11,6 +11,7 @@ use ntoskrnl::Host;
 use record::{EntryPoint, PoolBlockLeft, PoolNoticed, UnloadOutcome, What};
 
 use super::driver_object::DriverObject;
+use super::paging::Section;
 use super::processor;
 use super::sys::Access;
 use super::world::World;
@@ -75,7 +76,9 @@ pub(crate) fn load(world: &'static World, name: &str, bytes: &[u8]) -> Result<Lo
         world.record(What::Note { text: format!("{name}: {note}"), details: Vec::new() });
     }
     world.record(What::ImageLoaded { name: name.into(), base, size, entry: plan.entry() });
+    world.add_sections(name, base, sections(&image, &plan));
     let Some(object) = DriverObject::new(world, name, base, size, plan.entry()) else {
+        world.remove_sections(base);
         unmap(base, size);
         return Err(format!("cannot load `{name}`: no pool for its driver object"));
     };
@@ -131,19 +134,41 @@ fn fill(world: &World, image: &Image<'_>, imports: &[Import], plan: &Plan<'_>) -
     })
     .map_err(text)?;
     for range in plan.ranges() {
-        let rights = range.protection;
-        let access = match (rights.read, rights.write, rights.execute) {
-            (_, true, true) => Access::ReadWriteExecute,
-            (_, false, true) => Access::ReadExecute,
-            (_, true, false) => Access::ReadWrite,
-            (true, false, false) => Access::Read,
-            (false, false, false) => Access::None,
-        };
+        let access = access_of(range);
         // SAFETY: pages of the image; the slice is not used any more.
         let done = unsafe { memory::set_access(base + u64::from(range.rva), u64::from(range.size), access) };
         done.then_some(()).ok_or("its pages cannot be protected")?;
     }
     Ok(())
+}
+
+/// Lists the sections of the image that have pages of their own, but not those that are discarded.
+fn sections(image: &Image<'_>, plan: &Plan<'_>) -> Vec<Section> {
+    let of_range = |range: &image::PlannedRange| {
+        let mut known = range.sections.iter().filter_map(|index| image.sections().get(*index));
+        let section = known.next()?;
+        let pageable = section.pageable() && known.all(image::Section::pageable);
+        let start = plan.base() + u64::from(range.rva);
+        (!range.discardable).then(|| Section {
+            name: section.name.clone(),
+            range: start..start + u64::from(range.size),
+            access: access_of(range),
+            pageable: [pageable; 2],
+            locks: 0,
+        })
+    };
+    plan.ranges().iter().filter_map(of_range).collect()
+}
+
+fn access_of(range: &image::PlannedRange) -> Access {
+    let rights = range.protection;
+    match (rights.read, rights.write, rights.execute) {
+        (_, true, true) => Access::ReadWriteExecute,
+        (_, false, true) => Access::ReadExecute,
+        (_, true, false) => Access::ReadWrite,
+        (true, false, false) => Access::Read,
+        (false, false, false) => Access::None,
+    }
 }
 
 fn unmap(base: u64, size: u64) {
@@ -232,6 +257,7 @@ fn remove(world: &World, name: &str) {
     let driver = drivers.list.remove(index);
     drop(drivers);
     driver.object.release(world);
+    world.remove_sections(driver.base);
     unmap(driver.base, driver.size);
     world.record(What::ImageUnloaded { name: name.into(), base: driver.base });
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use executive::{Bugcheck, Deadlock, Platform, PoolKind, Routine};
 use nt::{BugCheck, ETHREAD, Irql, KDPC, KSPIN_LOCK, KTHREAD};
 use ntoskrnl::{Host, ThreadBody};
-use record::What;
+use record::{PoolMisuse, PoolNoticed, PoolWrong, What};
 
 use super::fault::{self, Text};
 use super::processor::{self, NOW};
@@ -159,8 +159,60 @@ impl Host for World {
     }
 
     fn is_mapped(&self, address: u64) -> bool {
+        self.open_paged();
         let shared = plan::KUSER_SHARED_DATA..plan::KUSER_SHARED_DATA + plan::PAGE;
         shared.contains(&address) || plan::is_guest(address, 1) && super::sys::is_readable(address)
+    }
+
+    fn admit_paged(&self, address: u64, write: bool) {
+        if processor::irql() < Irql::DISPATCH || !self.is_pageable(address) {
+            return;
+        }
+        let caller = NOW.caller.load(Ordering::Relaxed);
+        if let Some(name) = self.pageable_section(address) {
+            let text = Text::new(format_args!(
+                "the kernel, serving a driver's call, was to touch {address:#x} in the pageable section `{name}` at {}",
+                processor::irql()
+            ));
+            let parameters = [address, u64::from(processor::irql().0), u64::from(write), caller];
+            fault::bugcheck(
+                BugCheck::DRIVER_PORTION_MUST_BE_NONPAGED,
+                parameters,
+                caller,
+                text.bytes(),
+                None,
+            );
+        }
+        // What the kernel allocated by itself is its own affair.
+        let place = self.kernel.get().and_then(|kernel| kernel.executive().pool_place(address as usize));
+        let Some(block) = place.map(|place| place.block).filter(|block| block.allocated_by != 0) else {
+            return;
+        };
+        let access = if write { record::Access::Write } else { record::Access::Read };
+        self.record(What::PoolMisused(PoolMisuse {
+            wrong: PoolWrong::Paged,
+            noticed: PoolNoticed::Act,
+            address,
+            access: Some(access),
+            at: (caller != 0).then_some(caller),
+            tag: 0,
+            block: Some(block),
+        }));
+        let text = Text::new(format_args!(
+            "the kernel, serving a driver's call, was to touch paged pool at {address:#x} at {}: {}",
+            processor::irql(),
+            executive::mm::describe_block(&block)
+        ));
+        let parameters = [address, u64::from(processor::irql().0), u64::from(write), caller];
+        fault::bugcheck(BugCheck::IRQL_NOT_LESS_OR_EQUAL, parameters, caller, text.bytes(), None)
+    }
+
+    fn lock_section(&self, address: u64, lock: bool) -> Option<u64> {
+        self.change_locks(address, lock)
+    }
+
+    fn page_driver(&self, base: u64, entire: bool) {
+        self.page_driver(base, entire);
     }
 
     unsafe fn call_driver(&self, routine: u64, arguments: &[u64]) -> u64 {
@@ -176,6 +228,7 @@ impl Host for World {
         }
         let used = if count <= 4 { 4 } else { ARGUMENTS };
         let before = self.kernel.get().map(|kernel| kernel.executive().apc_disable_counts());
+        self.before_driver();
         // SAFETY: GS and its slots are those of the current fiber; `used` is even and at least 4; the routine is the
         // caller's promise.
         let value = unsafe { context::enter_driver(routine, words.as_ptr(), used) };

@@ -122,6 +122,7 @@ fn serve(world: &'static World, command: Command) -> Reply {
         | Command::Event { .. } => world.perform(move |world| act(world, command)),
         Command::Parallel { members } => world.perform(move |world| parallel::act(world, members)),
         Command::Regions => {
+            world.open_paged();
             Reply::Regions { regions: memory::accessible(), now: world.scheduler.now().cast_unsigned() }
         }
         Command::Read { address, bytes } => memory::copy(address, bytes as usize)

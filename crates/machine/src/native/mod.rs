@@ -32,6 +32,7 @@ mod memory_dump;
 mod module_list;
 mod offspring;
 mod pages;
+mod paging;
 mod parallel;
 mod place;
 mod policy;

@@ -20,7 +20,7 @@ const MOST_BYTES: u64 = 64 << 20;
 /// The pages of one kind of pool.
 #[derive(Debug)]
 pub(crate) struct Pages {
-    end: u64,
+    limit: u64,
     access: Access,
     /// Most live blocks: each splits the host's map of the process once more.
     most: usize,
@@ -34,7 +34,17 @@ pub(crate) struct Pages {
 impl Pages {
     /// Hands out pages of `region`, which allow `access`, for at most `most` blocks at a time.
     pub(crate) fn new(region: Region, access: Access, most: usize) -> Self {
-        Self { end: region.end(), access, most, next: region.base, live: BTreeMap::new(), live_bytes: 0 }
+        Self { limit: region.end(), access, most, next: region.base, live: BTreeMap::new(), live_bytes: 0 }
+    }
+
+    /// Returns the ranges of the live blocks.
+    pub(crate) fn live(&self) -> impl Iterator<Item = std::ops::Range<u64>> {
+        self.live.iter().map(|(start, bytes)| *start..start + bytes)
+    }
+
+    /// Returns the end of what was ever handed out.
+    pub(crate) fn end(&self) -> u64 {
+        self.next
     }
 
     /// Takes whole pages.
@@ -44,7 +54,7 @@ impl Pages {
             return None;
         }
         let start = self.next + PAGE;
-        if start + bytes + PAGE > self.end {
+        if start + bytes + PAGE > self.limit {
             return None;
         }
         // SAFETY: pages that were never handed out, so nothing refers to them.

@@ -52,6 +52,11 @@ impl Arena {
         }
     }
 
+    /// Returns what is accessible.
+    pub(crate) fn committed(&self) -> std::ops::Range<u64> {
+        self.region.base..self.committed
+    }
+
     /// Takes a block of at least `bytes`.
     pub(crate) fn allocate(&mut self, bytes: u64) -> Option<NonNull<u8>> {
         let bytes = bytes.max(1).checked_next_multiple_of(UNIT)?;

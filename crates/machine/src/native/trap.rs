@@ -73,6 +73,9 @@ extern "C" fn on_trap(signal: libc::c_int, info: *mut libc::siginfo_t, context: 
     };
     trap.code = trap.fetch();
     let in_driver = plan::is_driver_code(rip) && !trap.is_fetch();
+    if !in_driver && !trap.is_fetch() && trap.is_page_fault() && world::open_paged(address) {
+        return;
+    }
     if in_driver && signal != libc::SIGSYS {
         match emulate::instruction(&mut context, trap.bytes(), trap.vector, trap.address) {
             Emulated::Done => return go_on(&mut context),
@@ -87,6 +90,8 @@ extern "C" fn on_trap(signal: libc::c_int, info: *mut libc::siginfo_t, context: 
 fn go_on(context: &mut Context<'_>) {
     if let Some(point) = processor::resume_at(context.word(RIP)) {
         context.set_word(RIP, point);
+    } else {
+        world::before_driver();
     }
 }
 
@@ -253,6 +258,13 @@ impl Trap {
             let code = BugCheck::DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS;
             self.end_at(code, [address, operation, self.rip(), 0], address, text.bytes());
         }
+        if let Some(name) = world::shut_section(address) {
+            let text = Text::new(format_args!(
+                "{who} {verb} {address:#x} in the pageable section `{name}` (at {irql})"
+            ));
+            let code = BugCheck::DRIVER_PORTION_MUST_BE_NONPAGED;
+            self.end(code, [address, u64::from(irql.0), operation, blamed], text.bytes());
+        }
         self.pool_fault(in_driver, who, verb);
         let text = Text::new(format_args!("{who} {verb} {address:#x}, {place} (at {irql})"));
         if irql >= Irql::DISPATCH {
@@ -293,9 +305,12 @@ impl Trap {
             (false, true) => Access::Write,
             (false, false) => Access::Read,
         };
-        let Some(wrong) = found.wrong.or((access == Access::Call).then_some(PoolWrong::Execute)) else {
-            return;
+        let shut = found.block.paged && processor::irql() >= Irql::DISPATCH;
+        let inside = match access {
+            Access::Call if !shut => Some(PoolWrong::Execute),
+            _ => shut.then_some(PoolWrong::Paged),
         };
+        let Some(wrong) = found.wrong.or(inside) else { return };
         let (block, irql) = (found.block, processor::irql());
         let at = self.blamed();
         let noticed = PoolNoticed::Act;
@@ -312,6 +327,7 @@ impl Trap {
             PoolWrong::Overrun => "past the end of a pool block",
             PoolWrong::Underrun => "before a pool block",
             PoolWrong::Freed => "in a pool block that was freed",
+            PoolWrong::Paged => "in paged pool",
             _ => "in a pool block that is not executable",
         };
         let described = executive::mm::describe_block(&block);

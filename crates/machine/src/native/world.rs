@@ -18,6 +18,7 @@ use super::channel::Channel;
 use super::decoy::Decoy;
 use super::kernel_image::{self, Contents};
 use super::pages::Pages;
+use super::paging::Paging;
 use super::policy::Order;
 use super::pool::Arena;
 use super::processor::{self, NOW};
@@ -52,6 +53,7 @@ pub(crate) struct World {
     pub(super) pools: RefCell<[Arena; 3]>,
     /// Pages of blocks that drivers asked for, in the same order.
     pub(super) pages: RefCell<[Pages; 3]>,
+    pub(super) paging: Paging,
     pub(super) decoy: RefCell<Decoy>,
     pub(super) absent: Absent,
     pub(super) drivers: RefCell<super::driver::Drivers>,
@@ -83,7 +85,26 @@ pub(crate) fn absent_at(address: u64) -> Option<(String, String)> {
 pub(crate) fn trapped() {
     if let Some(world) = WORLD.get() {
         world.point();
+        world.before_driver();
     }
+}
+
+/// Shuts or opens pageable memory as the IRQL of driver code that runs next demands.
+pub(crate) fn before_driver() {
+    if let Some(world) = WORLD.get() {
+        world.before_driver();
+    }
+}
+
+/// Opens pageable memory because host code touched `address`. Returns whether that was why it faulted. For trap handlers.
+pub(crate) fn open_paged(address: u64) -> bool {
+    WORLD.get().is_some_and(|world| world.is_shut(address) && world.open_paged())
+}
+
+/// Returns the name of the section at `address` that driver code cannot touch now. For trap handlers.
+pub(crate) fn shut_section(address: u64) -> Option<String> {
+    let world = WORLD.get()?;
+    world.is_shut(address).then(|| world.pageable_section(address))?
 }
 
 /// Notes that the instruction at `rip` was emulated; the first time at each address is an event.
@@ -168,6 +189,7 @@ impl World {
                 Pages::new(plan::EXECUTABLE_POOL.upper_half(), Access::ReadWriteExecute, MOST_PAGES),
                 Pages::new(plan::PAGED_POOL.upper_half(), Access::ReadWrite, MOST_PAGED_PAGES),
             ]),
+            paging: Paging::default(),
             decoy: RefCell::new(decoy),
             absent: Absent::default(),
             drivers: RefCell::default(),

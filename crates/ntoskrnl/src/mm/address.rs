@@ -44,21 +44,34 @@ pub(crate) fn ProbeForWrite(k: &Kernel, address: Address, bytes: usize, alignmen
     }
 }
 
-/// Keeps a section of a driver in memory, where everything always is. The handle is the address.
-pub(crate) fn MmLockPagableDataSection(_: &Kernel, address: Address) -> Address {
-    address
+/// Keeps the section of a driver in memory that an address lies in. The handle is where the section begins.
+pub(crate) fn MmLockPagableDataSection(k: &Kernel, address: Address) -> Address {
+    Address(k.host().lock_section(address.0, true).unwrap_or(0))
 }
 
-/// Undoes that.
-pub(crate) fn MmUnlockPagableImageSection(_: &Kernel, _handle: Address) {}
+/// Locks a section again, by its handle.
+pub(crate) fn MmLockPagableSectionByHandle(k: &Kernel, handle: Address) {
+    k.host().lock_section(handle.0, true);
+}
 
-/// Makes a whole driver pageable, or not: both keep it where it is. Returns where its image begins.
+/// Undoes one lock.
+pub(crate) fn MmUnlockPagableImageSection(k: &Kernel, handle: Address) {
+    k.host().lock_section(handle.0, false);
+}
+
+/// Makes a whole driver pageable. Returns where its image begins.
 pub(crate) fn MmPageEntireDriver(k: &Kernel, address: Address) -> Address {
-    Address(k.host().module_at(address.0).map_or(0, |(base, _)| base))
+    let Some((base, _)) = k.host().module_at(address.0) else { return Address::NULL };
+    k.host().page_driver(base, true);
+    Address(base)
 }
 
-/// Makes a driver as pageable as it was.
-pub(crate) fn MmResetDriverPaging(_: &Kernel, _address: Address) {}
+/// Makes a driver as pageable as its sections say.
+pub(crate) fn MmResetDriverPaging(k: &Kernel, address: Address) {
+    if let Some((base, _)) = k.host().module_at(address.0) {
+        k.host().page_driver(base, false);
+    }
+}
 
 /// Returns how much memory the system has: a lot (`MmLargeSystem`).
 pub(crate) fn MmQuerySystemSize(_: &Kernel) -> u32 {

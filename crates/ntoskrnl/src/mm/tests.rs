@@ -40,9 +40,10 @@ fn probing() {
 }
 
 #[test]
-fn nothing_is_paged() {
+fn sections_are_locked_by_their_handles() {
     let rig = Rig::new();
     assert_eq!(rig.call("MmLockPagableDataSection", &[0x14_2000]), 0x14_2000);
+    rig.call("MmLockPagableSectionByHandle", &[0x14_2000]);
     rig.call("MmUnlockPagableImageSection", &[0x14_2000]);
     assert_eq!(rig.call("MmPageEntireDriver", &[0x14_2000]), 0x14_0000);
     rig.call("MmResetDriverPaging", &[0x14_2000]);
