@@ -247,6 +247,57 @@ fn rb015_each_misuse_of_pool_is_caught_and_the_near_miss_is_spared() {
     assert_eq!(report.drivers[0].entry_status, Some(0));
 }
 
+/// Pageable code, data and pool at DISPATCH_LEVEL, each with its bugcheck.
+#[test]
+fn rb009_rb013_pageable_memory_at_dispatch_level_is_caught_and_the_near_miss_is_spared() {
+    for (rule, culprit, code, said) in [
+        (9, "rb009-pageable-routine", 0xD3, "(OnRing) lies in the pageable section `PAGE` and was called at"),
+        (9, "rb009-pageable-data", 0xD3, "in the pageable section `PAGEDATA` at DISPATCH_LEVEL"),
+        (13, "rb013-paged-context", 0xD1, "(OnRing), registered by rb013-paged-context.sys+0x"),
+        (
+            13,
+            "rb013-paged-argument",
+            0xA,
+            "read the first argument of the ring by rb013-paged-argument.sys+0x",
+        ),
+    ] {
+        let report = play(&[culprit], &[]);
+        let story = ringbell::story(&report);
+        let Ending::Bugcheck(record) = &report.ending else { panic!("{story}") };
+        assert_eq!(record.code, code, "{story}");
+        assert!(
+            !report.debug_output().any(|text| text.contains("survived") && !text.contains("survived, 1")),
+            "{story}"
+        );
+        let rules: Vec<u16> = report.findings.iter().map(|finding| finding.rule.0).collect();
+        assert_eq!(rules, [rule], "{story}");
+        assert!(report.findings[0].message.contains(said), "{story}");
+    }
+    for (near, said) in
+        [("rb009-near-locked", "rb009-near-locked: rung at 2"), ("rb013-near-passive", "touched 2 times")]
+    {
+        let report = play(&[near], &[]);
+        let story = ringbell::story(&report);
+        assert_eq!(ringbell::verdict(&report), "clean", "{story}");
+        assert!(report.debug_output().any(|text| text.contains(said)), "{story}");
+    }
+}
+
+/// A routine that is rung from outside at DISPATCH_LEVEL, and one whose memory nobody can page out.
+#[test]
+fn rb009_a_pageable_routine_that_is_rung_at_passive_level_is_fine() {
+    let report = play(&["rb009-near-locked"], &[]);
+    let locks: Vec<u32> = report
+        .events
+        .iter()
+        .filter_map(|event| match event.what {
+            record::What::SectionLocked { locks, .. } => Some(locks),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(locks, [1, 2, 1, 0], "{}", ringbell::story(&report));
+}
+
 #[test]
 fn rb015_damage_to_a_block_that_is_never_freed_is_found_when_its_driver_has_left() {
     let report = play(&["rb015-damaged-at-unload"], &[]);

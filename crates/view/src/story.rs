@@ -281,8 +281,11 @@ impl Teller<'_> {
                 self.line(&format!("{name} may be paged out: {}", names.join(", ")));
             }
             What::SectionLocked { address, locks } => {
-                let done = if *locks == 0 { "unlocked" } else { "locked" };
-                self.line(&format!("{done} the pageable section at {}", self.place(*address)));
+                let place = self.place(*address);
+                self.line(&format!(
+                    "the pageable section at {place} has {}",
+                    plural(*locks as usize, "lock")
+                ));
             }
             What::ApcDisableLeft { routine, .. } => {
                 let place = self.place(*routine);
