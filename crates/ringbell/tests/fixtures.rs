@@ -283,9 +283,8 @@ fn rb009_rb013_pageable_memory_at_dispatch_level_is_caught_and_the_near_miss_is_
     }
 }
 
-/// A routine that is rung from outside at DISPATCH_LEVEL, and one whose memory nobody can page out.
 #[test]
-fn rb009_a_pageable_routine_that_is_rung_at_passive_level_is_fine() {
+fn rb009_locks_on_a_section_are_counted() {
     let report = play(&["rb009-near-locked"], &[]);
     let locks: Vec<u32> = report
         .events
