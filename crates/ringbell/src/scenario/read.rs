@@ -18,7 +18,7 @@ use super::{
 };
 
 /// Longest scenario file taken.
-const LONGEST: u64 = 16 << 20;
+const LONGEST: u64 = 4 << 20;
 
 /// What a reader has learnt so far.
 pub(super) struct Reader<'a> {
@@ -45,7 +45,7 @@ impl Scenario {
     ///
     /// As for [`Scenario::load`].
     pub fn load_for(path: &Path, drivers: Vec<DriverImage>) -> Result<Self, Mistake> {
-        let bytes = read_limited(path, LONGEST, "a scenario is a TOML file")?;
+        let bytes = read_limited(path, LONGEST, "a scenario is a TOML file, and this is too long for one")?;
         let file = shown(path);
         if bytes.starts_with(b"MZ") {
             let hint = "drivers are named on the command line, or in the scenario by `load`";
