@@ -10,7 +10,7 @@
 
 static PCALLBACK_OBJECT Bell;
 static PVOID Registration;
-static FAST_MUTEX Lock;
+FAST_MUTEX Lock;
 static PETHREAD Ringer;
 static ULONG Rings;
 

@@ -198,6 +198,22 @@ pub trait Platform {
         let _ = what;
     }
 
+    /// Notes that the current thread begins to wait for `address` as a whole, where what it parks or spins on is only a part of
+    /// that or stands for it; `None` ends what was noted last. Told for reports of deadlocks. Called at any IRQL.
+    fn waits_for(&self, on: Option<(record::WaitKind, usize)>) {
+        let _ = on;
+    }
+
+    /// Notes that `thread` has come to hold the lock at an address, once more if it held it already. As above.
+    fn holds(&self, thread: NonNull<KTHREAD>, lock: usize) {
+        let _ = (thread, lock);
+    }
+
+    /// Notes that `thread` holds a lock once less. As above.
+    fn lets_go(&self, thread: NonNull<KTHREAD>, lock: usize) {
+        let _ = (thread, lock);
+    }
+
     /// Ends the world: Windows would have crashed.
     fn bugcheck(&self, check: Bugcheck) -> !;
 
@@ -305,6 +321,15 @@ impl<T: Platform + ?Sized> Platform for &T {
     }
     fn emit(&self, what: record::What) {
         (**self).emit(what);
+    }
+    fn waits_for(&self, on: Option<(record::WaitKind, usize)>) {
+        (**self).waits_for(on);
+    }
+    fn holds(&self, thread: NonNull<KTHREAD>, lock: usize) {
+        (**self).holds(thread, lock);
+    }
+    fn lets_go(&self, thread: NonNull<KTHREAD>, lock: usize) {
+        (**self).lets_go(thread, lock);
     }
     fn bugcheck(&self, check: Bugcheck) -> ! {
         (**self).bugcheck(check)

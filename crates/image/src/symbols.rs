@@ -64,9 +64,11 @@ impl Symbols {
                 symbols.add(*rva, name, SymbolSource::Export);
             }
         }
-        // External names first: GNU's import libraries put `__imp_DbgPrint` and a static `fthunk` on one slot.
+        // External names first: GNU's import libraries put `__imp_DbgPrint` and a static `fthunk` on one slot. The linker's own
+        // marks, such as `__bss_start__`, last: a variable may be the first of its section.
+        let mark = |name: &str| name.starts_with("__") && name.ends_with("__");
         let mut coff = image.coff_symbols();
-        coff.sort_by_key(|symbol| !symbol.external);
+        coff.sort_by_key(|symbol| (mark(symbol.name), !symbol.external));
         for symbol in coff {
             symbols.add(symbol.rva, symbol.name, SymbolSource::Coff);
         }

@@ -4,13 +4,13 @@ use core::ptr::NonNull;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use executive::{BootError, Bugcheck, Executive};
-use nt::{BugCheck, KEVENT, KSEMAPHORE, NTSTATUS, NotificationEvent, Profile};
-use record::What;
+use nt::{BugCheck, FAST_MUTEX, KEVENT, KSEMAPHORE, NTSTATUS, NotificationEvent, Profile};
+use record::{WaitKind, What};
 
 use crate::ex::work::Queue;
 use crate::export::{Address, Export};
 use crate::frame::CallFrame;
-use crate::guest::Arena;
+use crate::guest::{Arena, Guest};
 use crate::host::Host;
 use crate::io::Io;
 use crate::ob::boot::{self, Types};
@@ -124,6 +124,19 @@ impl Kernel {
     /// There is no memory for it, or no room for another thread.
     pub fn start_thread(&'static self, body: impl FnOnce() + 'static) -> Result<(), NTSTATUS> {
         crate::ps::thread::spawn(self, body)
+    }
+
+    /// Returns the threads that own the lock at `address`, as it says itself; none where it does not say.
+    pub fn owners(&self, kind: WaitKind, address: u64) -> Vec<u64> {
+        match kind {
+            WaitKind::Resource => crate::ex::resource::owners(self, Guest::new(self, address)),
+            WaitKind::FastMutex => {
+                let mutex = Guest::<FAST_MUTEX>::new(self, address);
+                let owner = crate::field!(mutex, FAST_MUTEX, Owner).read() as u64;
+                Some(owner).into_iter().filter(|owner| *owner != 0).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Ends the world the way Windows does.

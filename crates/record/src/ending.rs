@@ -4,6 +4,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::Wait;
+
 /// General-purpose registers at a fault, in hardware order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -65,6 +67,10 @@ pub struct HangRecord {
     pub deadlock: bool,
     /// What is known about it: one line per thread or lock.
     pub details: Vec<String>,
+    /// Who waits for whom, where that is known: in a deadlock.
+    pub waits: Vec<Wait>,
+    /// The threads that wait for each other, in the order of who waits for whom.
+    pub cycles: Vec<Vec<u32>>,
 }
 
 /// How a run ended.

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::{BugcheckRecord, PageableSection, PoolBlockLeft, PoolMisuse, Snapshot};
+use crate::{BugcheckRecord, PageableSection, PoolBlockLeft, PoolMisuse, Snapshot, Wait};
 
 /// One thing that happened, where and when it happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -458,5 +458,10 @@ pub enum What {
         address: u64,
         /// Locks held afterwards; with none left it may be paged out again.
         locks: u32,
+    },
+    /// Nobody can ever run again: the last event of its run.
+    Deadlock {
+        /// Every thread that waits without a limit, as the kernel knows it; [`crate::complete_waits`] adds names.
+        waits: Vec<Wait>,
     },
 }

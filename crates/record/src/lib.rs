@@ -22,6 +22,7 @@ mod pool;
 mod report;
 mod schedule;
 mod trace;
+mod wait;
 
 pub use difference::{Change, Difference, ListenerChange, ObjectChange};
 pub use ending::{BugcheckRecord, Ending, HangRecord, Registers};
@@ -37,3 +38,4 @@ pub use pool::{PageableSection, PoolBlockLeft, PoolBlockRecord, PoolMisuse, Pool
 pub use report::{Check, DriverRecord, Expectations, HostFacts, Report, Reproducible, UnloadOutcome};
 pub use schedule::{BadSchedule, SCHEDULER_VERSION, Schedule, Switch, Turn, parse_seed};
 pub use trace::{AskedName, AttemptVerdict, ListedObject, NamePlace, TraceAttempt, TraceLog};
+pub use wait::{Holder, Wait, WaitKind, WaitedFor, complete_waits, cycle_sentence, cycles};

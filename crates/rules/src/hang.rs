@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use record::{Ending, Event, Finding, RuleId, Severity, What};
+use record::{Ending, Event, Finding, HangRecord, RuleId, Severity, Wait, What, cycle_sentence};
 
 use crate::{Rule, Run, dispatch_deadlock, self_unregister};
 
@@ -15,8 +15,9 @@ pub(crate) const RULE: Rule = Rule {
               DISPATCH_LEVEL the processor is lost, and a watchdog would end it with bugcheck 0x101 or 0x133",
     fix: "see who waits for whom, and let one of them go: signal before waiting, take locks in one order, give waits a \
           timeout",
-    detection: "the run ended as a deadlock, found at once, or at the time limit of a step; where RB005 or RB006 tells the \
-                reason, this rule is silent",
+    detection: "the run ended as a deadlock, found at once, or at the time limit of a step; of a deadlock it tells who waits \
+                for what, who holds that since where, and who wait for each other; where RB005 or RB006 tells the reason, \
+                this rule is silent",
     check,
 };
 
@@ -35,11 +36,13 @@ fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
     if let Some(at) = hang.at {
         message.push_str(&format!(", at {}", run.place(at)));
     }
-    for detail in &hang.details {
+    for detail in reasons(run, hang) {
         message.push_str(&format!("; {detail}"));
     }
     let mut evidence = Vec::new();
-    for (event, running) in unregistering(run) {
+    // A deadlock comes with who waits for whom, and a time limit does not.
+    let untold = if hang.waits.is_empty() { unregistering(run) } else { Vec::new() };
+    for (event, running) in untold {
         let What::UnregisterWaits { registration, .. } = event.what else { continue };
         evidence.push(event.sequence);
         message.push_str(&format!(
@@ -62,6 +65,16 @@ fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
     let mut finding = rule.finding(driver.unwrap_or_default(), message, hang.at, evidence);
     finding.driver = driver.map(Into::into);
     vec![finding]
+}
+
+/// Returns why nobody goes on: the threads that wait for each other, where there are such, as everybody else waits for them.
+fn reasons(run: &Run<'_>, hang: &HangRecord) -> Vec<String> {
+    if hang.cycles.is_empty() {
+        return hang.details.clone();
+    }
+    let circling = |wait: &&Wait| hang.cycles.iter().any(|cycle| cycle.contains(&wait.thread));
+    let waits = hang.waits.iter().filter(circling).map(|wait| wait.sentence(run.modules));
+    hang.cycles.iter().map(|cycle| cycle_sentence(cycle)).chain(waits).collect()
 }
 
 /// Returns the threads that still wait in `ExUnregisterCallback`, each with the call it waits for.
@@ -98,7 +111,7 @@ fn unregistering<'a>(run: &Run<'a>) -> Vec<(&'a Event, Option<&'a Event>)> {
 mod tests {
     use crate::judge;
     use crate::testing::*;
-    use record::{Mode, What};
+    use record::{Ending, Holder, Mode, Wait, WaitKind, WaitedFor, What};
 
     #[test]
     fn rb018_a_deadlock_is_found_with_who_waits_for_whom() {
@@ -117,5 +130,24 @@ mod tests {
                         (OnRing), which thread 4 is running";
         assert!(findings[0].message.contains(expected), "{}", findings[0].message);
         assert!(judge(&events, &modules(), &FINISHED).is_empty());
+    }
+    #[test]
+    fn rb018_of_a_cycle_those_are_told_who_wait_for_each_other() {
+        let wait = |thread, holder, kind| {
+            let holders = vec![Holder { thread: holder, since: Some(IN_A), ended: false }];
+            let on = WaitedFor { kind, address: 0x5000, name: Some(format!("lock {holder}")), holders };
+            Wait { thread, at: Some(IN_B), spins: false, all: false, on: vec![on] }
+        };
+        let Ending::Hang(mut hang) = deadlock() else { panic!("a hang") };
+        hang.waits =
+            vec![wait(8, 12, WaitKind::Mutex), wait(12, 8, WaitKind::Resource), wait(16, 8, WaitKind::Mutex)];
+        hang.cycles = record::cycles(&hang.waits);
+        let findings = judge(&stream([(IN_A, registered(ROUTINE_A))]), &modules(), &Ending::Hang(hang));
+        let expected = "; threads 8 and 12 wait for each other; thread 8 at b.sys+0x110 (DriverEntry+0x10) waits for the \
+                        mutex lock 12, which thread 12 has held since a.sys+0x110 (DriverEntry+0x10); thread 12 at \
+                        b.sys+0x110 (DriverEntry+0x10) waits for the resource lock 8, which thread 8 has held since \
+                        a.sys+0x110 (DriverEntry+0x10)";
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert!(findings[0].message.ends_with(expected), "{}", findings[0].message);
     }
 }

@@ -112,5 +112,13 @@ pub(crate) fn delivered(irql: u8) -> What {
 /// A deadlock found while `a.sys` was called.
 pub(crate) fn deadlock() -> Ending {
     let details = vec!["thread 4 waits without a limit".into()];
-    Ending::Hang(HangRecord { limit_ms: 0, at: Some(IN_A), stack: Vec::new(), deadlock: true, details })
+    Ending::Hang(HangRecord {
+        limit_ms: 0,
+        at: Some(IN_A),
+        stack: Vec::new(),
+        deadlock: true,
+        details,
+        waits: Vec::new(),
+        cycles: Vec::new(),
+    })
 }

@@ -267,8 +267,8 @@ impl Teller<'_> {
                     self.line(&format!("{} alive", plural(snapshot.objects.len(), "callback object")));
                 }
             }
-            // The ending tells a bugcheck, the result an attempt, the delivery a kernel listener.
-            What::Bugcheck(_) => {}
+            // The ending tells a bugcheck and a deadlock, the result an attempt, the delivery a kernel listener.
+            What::Bugcheck(_) | What::Deadlock { .. } => {}
             What::KernelListener { .. } => {}
             What::CreateAttempt { .. } | What::RegisterAttempt { .. } | What::UnregisterAttempt { .. } => {}
             What::PoolLeft { driver, blocks } => {

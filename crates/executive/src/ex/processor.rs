@@ -75,13 +75,18 @@ impl<P: Platform> Executive<P> {
         let contended = count.get() < 0;
         self.ke_unlock_dispatcher(lock);
         if contended {
+            self.platform().waits_for(Some((record::WaitKind::FastMutex, mutex.addr())));
             // SAFETY: the event lies in the globals; no timeout.
             unsafe {
                 self.KeWaitForSingleObject(event.cast(), nt::Executive, nt::KernelMode, 0, core::ptr::null())
             };
+            self.platform().waits_for(None);
         }
-        field!(mutex, FAST_MUTEX, Owner).set(self.KeGetCurrentThread());
+        let thread = self.platform().current_thread();
+        field!(mutex, FAST_MUTEX, Owner).set(thread.as_ptr());
+        self.platform().holds(thread, mutex.addr());
         let result = action();
+        self.platform().lets_go(thread, mutex.addr());
         field!(mutex, FAST_MUTEX, Owner).set(null_mut());
         let lock = self.ke_lock_dispatcher();
         count.set(count.get() + 1);

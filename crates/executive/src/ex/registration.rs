@@ -4,7 +4,7 @@ use core::ffi::c_void;
 use core::ptr::null_mut;
 
 use nt::{CALLBACK_OBJECT, CALLBACK_REGISTRATION, Irql, LIST_ENTRY};
-use record::{RefusedBecause, What};
+use record::{RefusedBecause, WaitKind, What};
 
 use super::Protocol;
 use crate::executive::Executive;
@@ -180,10 +180,13 @@ impl<P: Platform> Executive<P> {
                 // SAFETY: the event lies in the globals.
                 unsafe { self.KeResetEvent(event) };
             }
+            let whole = (WaitKind::Routine, registration.addr());
+            self.platform().waits_for(Some(whole));
             // SAFETY: the event lies in the globals; no timeout.
             unsafe {
                 self.KeWaitForSingleObject(event.cast(), nt::Executive, nt::KernelMode, 0, core::ptr::null())
             };
+            self.platform().waits_for(None);
             old = self.ke_acquire(lock);
         }
         let link = field!(registration, CALLBACK_REGISTRATION, Link);

@@ -135,8 +135,10 @@ impl<P: Platform> Executive<P> {
         let before = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, begin).unwrap_or_default();
         if before / USER > 0 {
             let (reason, mode) = (nt::Executive, nt::KernelMode);
+            self.platform().waits_for(Some((record::WaitKind::Rundown, reference.addr())));
             // SAFETY: the event stays until this returns; no timeout.
             unsafe { self.KeWaitForSingleObject(event.cast(), reason, mode, 0, core::ptr::null()) };
+            self.platform().waits_for(None);
         }
         word.store(ACTIVE, Ordering::Release);
         // SAFETY: allocated above, and no user is left to look at it.

@@ -17,11 +17,13 @@ mod spin_lock;
 mod thread;
 mod timer;
 mod wait;
+mod waiting;
 
 use nt::{KSPIN_LOCK, LIST_ENTRY};
 
 pub use self::thread::{initialize_process, initialize_thread};
 pub use self::timer::BOOT_SYSTEM_TIME;
+pub use self::waiting::ThreadWait;
 
 use crate::executive::{self, Executive};
 use crate::platform::Platform;

@@ -70,6 +70,9 @@ impl<P: Platform> Executive<P> {
             return false;
         }
         field!(mutant, KMUTANT, OwnerThread).set(thread.ptr());
+        if let Some(pointer) = core::ptr::NonNull::new(thread.ptr()) {
+            self.platform().holds(pointer, mutant.addr());
+        }
         let head = field!(self.ke(), Globals, owned_mutants);
         self.ke_checked(list::insert_before(head, field!(mutant, KMUTANT, MutantListEntry)), LIST);
         let disable = field!(thread, KTHREAD, KernelApcDisable);
@@ -84,6 +87,9 @@ impl<P: Platform> Executive<P> {
     fn ke_disown_mutant(&self, mutant: Live<KMUTANT>, owner: Live<KTHREAD>) {
         self.ke_checked(list::remove(field!(mutant, KMUTANT, MutantListEntry)), LIST);
         field!(mutant, KMUTANT, OwnerThread).set(null_mut());
+        if let Some(pointer) = core::ptr::NonNull::new(owner.ptr()) {
+            self.platform().lets_go(pointer, mutant.addr());
+        }
         let disable = field!(owner, KTHREAD, KernelApcDisable);
         disable.set(disable.get() + i16::from(field!(mutant, KMUTANT, ApcDisable).get()));
     }

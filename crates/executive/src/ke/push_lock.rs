@@ -26,7 +26,9 @@ const SHARE: usize = 1 << 4;
 impl<P: Platform> Executive<P> {
     /// Takes one turn of waiting for `lock`.
     fn push_lock_wait(&self, lock: Live<EX_PUSH_LOCK>) {
+        self.platform().waits_for(Some((record::WaitKind::PushLock, lock.addr())));
         self.ke_outside(|| self.platform().spin_wait(lock.ptr().cast::<KSPIN_LOCK>()));
+        self.platform().waits_for(None);
     }
 
     /// Takes `lock` for writing.

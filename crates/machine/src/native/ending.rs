@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use record::{Access, BugcheckRecord, Ending, Event, HangRecord, Modules, What};
+use record::{
+    Access, BugcheckRecord, Ending, Event, HangRecord, Modules, Wait, What, complete_waits, cycle_sentence,
+    cycles,
+};
 
 use super::last_words::{Kind, LastWords};
 use super::process::{Process, died};
@@ -15,7 +18,15 @@ pub(crate) fn read(process: &Process, modules: &Modules, limit: Duration) -> (En
     let Some(words) = LastWords::read(process.shared.last_words()) else {
         let ending = if expired {
             let details = vec!["the kernel process did not say where it was".into()];
-            Ending::Hang(HangRecord { limit_ms, at: None, stack: Vec::new(), deadlock: false, details })
+            Ending::Hang(HangRecord {
+                limit_ms,
+                at: None,
+                stack: Vec::new(),
+                deadlock: false,
+                details,
+                waits: Vec::new(),
+                cycles: Vec::new(),
+            })
         } else if process.events.len() as u64 > process.event_limit {
             Ending::EventLimit { limit: process.event_limit }
         } else {
@@ -41,24 +52,19 @@ pub(crate) fn read(process: &Process, modules: &Modules, limit: Duration) -> (En
             let record = bugcheck(&words, modules);
             (Ending::Bugcheck(Box::new(record.clone())), event(What::Bugcheck(Box::new(record))))
         }
-        Kind::Hang => (
-            Ending::Hang(HangRecord {
-                limit_ms,
-                at: words.at,
-                stack: words.stack.clone(),
-                deadlock: false,
-                details: details(),
-            }),
-            None,
-        ),
+        Kind::Hang => {
+            let (details, waits, cycles) = (details(), Vec::new(), Vec::new());
+            let stack = words.stack.clone();
+            let hang = HangRecord { limit_ms, at: words.at, stack, deadlock: false, details, waits, cycles };
+            (Ending::Hang(hang), None)
+        }
         Kind::Deadlock => {
-            let hang = HangRecord {
-                limit_ms,
-                at: words.at,
-                stack: words.stack.clone(),
-                deadlock: true,
-                details: details(),
-            };
+            let (waits, cycles) = waits(process, modules);
+            let told = waits.iter().filter(|wait| !wait.is_rest()).map(|wait| wait.sentence(modules));
+            let told: Vec<String> = told.chain(cycles.iter().map(|cycle| cycle_sentence(cycle))).collect();
+            let details = if told.is_empty() { details() } else { told };
+            let stack = words.stack.clone();
+            let hang = HangRecord { limit_ms, at: words.at, stack, deadlock: true, details, waits, cycles };
             (Ending::Hang(hang), None)
         }
         Kind::Absent => {
@@ -80,6 +86,17 @@ pub(crate) fn read(process: &Process, modules: &Modules, limit: Duration) -> (En
         Kind::EventLimit => (Ending::EventLimit { limit: process.event_limit }, None),
         Kind::HostPanic => (died(process.stopped.and_then(|stopped| stopped.status)), None),
     }
+}
+
+/// Returns who waits for whom by the last event of a deadlock, and who for each other.
+fn waits(process: &Process, modules: &Modules) -> (Vec<Wait>, Vec<Vec<u32>>) {
+    let Some(What::Deadlock { waits }) = process.events.last().map(|event| &event.what) else {
+        return (Vec::new(), Vec::new());
+    };
+    let mut waits = waits.clone();
+    complete_waits(&mut waits, &process.events, modules);
+    let cycles = cycles(&waits);
+    (waits, cycles)
 }
 
 /// Replaces hexadecimal driver addresses in `line` by their names.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use executive::{Bugcheck, Deadlock, Platform, PoolKind, Routine};
 use nt::{BugCheck, ETHREAD, Irql, KDPC, KSPIN_LOCK, KTHREAD};
 use ntoskrnl::{Host, ThreadBody};
-use record::{PoolMisuse, PoolNoticed, PoolWrong, What};
+use record::{PoolMisuse, PoolNoticed, PoolWrong, WaitKind, What};
 
 use super::fault::{self, Text};
 use super::processor::{self, NOW};
@@ -46,7 +46,9 @@ impl Platform for World {
 
     fn spin_wait(&self, lock: *const KSPIN_LOCK) {
         let irql = processor::irql();
+        self.note_spin(lock.addr());
         if irql < Irql::DISPATCH && self.scheduler.give_way() {
+            self.note_wait(None);
             return;
         }
         // One processor at DISPATCH_LEVEL: whoever holds the lock cannot run until this thread stops.
@@ -55,7 +57,7 @@ impl Platform for World {
         let text = format!(
             "thread {thread} spins at {irql} on the lock at {lock:#x}, which nobody can ever release"
         );
-        fault::deadlock(NOW.caller.load(Ordering::Relaxed), &stack::current(From::Kernel), &text)
+        self.end_in_deadlock(NOW.caller.load(Ordering::Relaxed), &stack::current(From::Kernel), &text)
     }
 
     fn allocate(&self, pool: PoolKind, bytes: usize) -> Option<NonNull<u8>> {
@@ -143,13 +145,26 @@ impl Platform for World {
         self.record(what);
     }
 
+    fn waits_for(&self, on: Option<(WaitKind, usize)>) {
+        self.note_wait(on);
+    }
+
+    fn holds(&self, thread: NonNull<KTHREAD>, lock: usize) {
+        self.note_lock(thread, lock, true);
+    }
+
+    fn lets_go(&self, thread: NonNull<KTHREAD>, lock: usize) {
+        self.note_lock(thread, lock, false);
+    }
+
     fn bugcheck(&self, check: Bugcheck) -> ! {
         let caller = NOW.caller.load(Ordering::Relaxed);
         fault::bugcheck(check.code, check.parameters, caller, check.reason.as_bytes(), None)
     }
 
     fn deadlock(&self, deadlock: Deadlock) -> ! {
-        fault::deadlock(NOW.caller.load(Ordering::Relaxed), &stack::current(From::Kernel), &deadlock.reason)
+        let stack = stack::current(From::Kernel);
+        self.end_in_deadlock(NOW.caller.load(Ordering::Relaxed), &stack, &deadlock.reason)
     }
 }
 
@@ -250,6 +265,7 @@ impl Host for World {
     }
 
     fn exit_thread(&self) -> ! {
+        self.waits.end(processor::current_thread().addr() as u64);
         self.scheduler.exit()
     }
 

@@ -53,6 +53,7 @@ mod sys;
 #[cfg(test)]
 mod tests;
 mod trap;
+mod waits;
 mod watch;
 mod world;
 

@@ -7,10 +7,11 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 
 use nt::{EPROCESS, ETHREAD, HANDLE, KTHREAD};
+use record::WaitKind;
 
+use super::memory;
 use super::scheduler::Pause;
 use super::world::World;
-use super::{fault, memory};
 use crate::plan;
 
 /// Turns other threads get after a step is over, so that what it set going settles.
@@ -76,6 +77,7 @@ impl World {
         // SAFETY: every thread object is an initialized `ETHREAD` in guest memory; a plain copy of one field.
         let id = unsafe { (*ethread).Cid.UniqueThread }.addr() as u32;
         self.scheduler.start(thread, id, body)?;
+        self.waits.begin(thread, id);
         let (top, limit) = self.scheduler.stack_of(thread)?;
         let pointer = |address: u64| std::ptr::with_exposed_provenance_mut(address as usize);
         // SAFETY: as above; the thread does not run yet.
@@ -94,7 +96,11 @@ impl World {
                     job(self);
                     self.jobs_done.set(self.jobs_done.get() + 1);
                 }
-                None => self.scheduler.park(None),
+                None => {
+                    self.note_wait(Some((WaitKind::Step, 0)));
+                    self.scheduler.park(None);
+                    self.note_wait(None);
+                }
             }
         }
     }
@@ -142,7 +148,7 @@ impl World {
                 let mut lines = self.scheduler.describe();
                 lines.retain(|line| !line.starts_with("thread 0 "));
                 let (at, stack) = self.scheduler.first_caller();
-                fault::deadlock(at, &stack, &lines.join("\n"));
+                self.end_in_deadlock(at, &stack, &lines.join("\n"));
             };
             self.scheduler.pass(next - self.scheduler.now());
         }

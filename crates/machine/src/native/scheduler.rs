@@ -41,6 +41,15 @@ pub(crate) struct Scheduler {
     back: Cell<u64>,
 }
 
+/// A thread that waits without a limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parked {
+    pub(crate) thread: NonNull<KTHREAD>,
+    pub(crate) id: u32,
+    /// Where the driver called the export that it waits in; 0 for nowhere.
+    pub(crate) caller: u64,
+}
+
 /// Why [`Scheduler::run`] stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pause {
@@ -282,6 +291,18 @@ impl Scheduler {
         // SAFETY: the list, and `run` on its own stack, keep the fiber until `run` goes on, which frees it.
         unsafe { &*last }.suspend(&self.back);
         panic!("a fiber ran after its end")
+    }
+
+    /// Returns the threads that wait without a limit, in the order in which they were made.
+    pub(crate) fn parked(&self) -> Vec<Parked> {
+        let fibers = self.fibers.borrow();
+        let parked = fibers.iter().filter(|fiber| fiber.state.get() == State::Parked(None));
+        parked.map(|fiber| Parked { thread: fiber.thread, id: fiber.id, caller: fiber.caller() }).collect()
+    }
+
+    /// Returns where the driver called the export that `thread`, which is not running, is in; 0 for nowhere.
+    pub(crate) fn caller_of(&self, thread: NonNull<KTHREAD>) -> u64 {
+        self.find(thread).map_or(0, |fiber| fiber.caller())
     }
 
     /// Describes every thread, for the report of a deadlock. Addresses are in hexadecimal: the parent names them.

@@ -67,6 +67,7 @@ pub(crate) struct World {
     pub(super) jobs: RefCell<VecDeque<super::run::Job>>,
     pub(super) jobs_done: Cell<u64>,
     pub(super) next_timer: Cell<Option<i64>>,
+    pub(super) waits: super::waits::Waits,
 }
 
 // SAFETY: a kernel process has one host thread; nothing of the world is ever touched from another.
@@ -202,6 +203,7 @@ impl World {
             jobs: RefCell::default(),
             jobs_done: Cell::new(0),
             next_timer: Cell::new(None),
+            waits: super::waits::Waits::default(),
         }));
         let world: &'static Self = world;
         let _ = WORLD.set(world);

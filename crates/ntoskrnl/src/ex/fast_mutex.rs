@@ -4,6 +4,7 @@
 //! mutex to one waiter, as in NT. Not different in anything a driver sees.
 
 use nt::{FAST_MUTEX, Irql, KEVENT, SynchronizationEvent};
+use record::WaitKind;
 
 use crate::field;
 use crate::guest::Guest;
@@ -19,10 +20,12 @@ pub(crate) fn KeInitializeGuardedMutex(k: &Kernel, mutex: Guest<FAST_MUTEX>) {
     unsafe { k.executive().KeInitializeEvent(event.ptr(), SynchronizationEvent, false) }
 }
 
-/// Makes an event's waiter wait; also for the other locks of this family.
-pub(super) fn wait(k: &Kernel, event: Guest<KEVENT>) {
+/// Makes an event's waiter wait for the lock at `whole`, which the event is a part of; also for the other locks of this family.
+pub(super) fn wait(k: &Kernel, event: Guest<KEVENT>, kind: WaitKind, whole: u64) {
+    k.host().waits_for(Some((kind, whole as usize)));
     // SAFETY: the event is a part of a checked lock that was initialized; it stays alive while its lock is used.
     unsafe { k.executive().KeWaitForSingleObject(event.ptr().cast(), 0, 0, 0, core::ptr::null()) };
+    k.host().waits_for(None);
 }
 
 /// Wakes one waiter.
@@ -35,20 +38,27 @@ fn acquire(k: &Kernel, mutex: Guest<FAST_MUTEX>) {
     if field!(mutex, FAST_MUTEX, Count).fetch_add(-1) != 1 {
         let contention = field!(mutex, FAST_MUTEX, Contention);
         contention.write(contention.read().wrapping_add(1));
-        wait(k, field!(mutex, FAST_MUTEX, Event));
+        wait(k, field!(mutex, FAST_MUTEX, Event), WaitKind::FastMutex, mutex.address());
     }
-    field!(mutex, FAST_MUTEX, Owner).write(k.host().current_thread().as_ptr());
+    own(k, mutex);
+}
+
+fn own(k: &Kernel, mutex: Guest<FAST_MUTEX>) {
+    let thread = k.host().current_thread();
+    field!(mutex, FAST_MUTEX, Owner).write(thread.as_ptr());
+    k.host().holds(thread, mutex.address() as usize);
 }
 
 fn try_acquire(k: &Kernel, mutex: Guest<FAST_MUTEX>) -> bool {
     let free = field!(mutex, FAST_MUTEX, Count).compare_exchange(1, 0);
     if free {
-        field!(mutex, FAST_MUTEX, Owner).write(k.host().current_thread().as_ptr());
+        own(k, mutex);
     }
     free
 }
 
 fn release(k: &Kernel, mutex: Guest<FAST_MUTEX>) {
+    k.host().lets_go(k.host().current_thread(), mutex.address() as usize);
     field!(mutex, FAST_MUTEX, Owner).write(core::ptr::null_mut());
     if field!(mutex, FAST_MUTEX, Count).fetch_add(1) < 0 {
         wake(k, field!(mutex, FAST_MUTEX, Event));

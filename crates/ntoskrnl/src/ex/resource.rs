@@ -4,7 +4,10 @@
 //! waiters behind two pointers, guarded by the structure's own spin lock. A release hands the resource to those who
 //! wait, readers before writers, as NT does.
 
+use core::ptr::NonNull;
+
 use nt::{BugCheck, ERESOURCE, KEVENT, KSEMAPHORE, OWNER_ENTRY, SynchronizationEvent};
+use record::WaitKind;
 
 use crate::export::Address;
 use crate::field;
@@ -172,12 +175,12 @@ enum Attempt {
 
 fn finish(k: &Kernel, resource: Resource, attempt: &Attempt) -> u8 {
     match *attempt {
-        Attempt::Acquired => 1,
-        Attempt::Refused => 0,
+        Attempt::Acquired => {}
+        Attempt::Refused => return 0,
         Attempt::Waits(object, shared) => {
             let contention = field!(resource, ERESOURCE, ContentionCount);
             contention.write(contention.read().wrapping_add(1));
-            super::fast_mutex::wait(k, Guest::new(k, object));
+            super::fast_mutex::wait(k, Guest::new(k, object), WaitKind::Resource, resource.address());
             let thread = current(k);
             locked(k, resource, || {
                 if shared {
@@ -186,9 +189,10 @@ fn finish(k: &Kernel, resource: Resource, attempt: &Attempt) -> u8 {
                     field!(owner(resource), OWNER_ENTRY, OwnerThread).write(thread);
                 }
             });
-            1
         }
     }
+    k.host().holds(k.host().current_thread(), resource.address() as usize);
+    1
 }
 
 /// Acquires as a writer.
@@ -344,6 +348,9 @@ pub(crate) fn ExReleaseResourceForThreadLite(k: &Kernel, resource: Resource, thr
                 "a thread released a resource that it does not own",
             )
         };
+        if let Some(owner) = NonNull::new(Address(thread as u64).ptr()) {
+            k.host().lets_go(owner, resource.address() as usize);
+        }
         if adjust(field!(entry, OWNER_ENTRY, TableSize), -1) > 0 {
             return (0, false);
         }
@@ -390,6 +397,18 @@ pub(crate) fn ExIsResourceAcquiredSharedLite(k: &Kernel, resource: Resource) -> 
         return field!(owner(resource), OWNER_ENTRY, TableSize).read();
     }
     reader(k, resource, thread).map_or(0, |entry| field!(entry, OWNER_ENTRY, TableSize).read())
+}
+
+/// Returns the threads that own a resource.
+pub(crate) fn owners(k: &Kernel, resource: Resource) -> Vec<u64> {
+    let thread = |entry: Guest<OWNER_ENTRY>| field!(entry, OWNER_ENTRY, OwnerThread).read() as u64;
+    let mut threads = if is_exclusive(resource) {
+        vec![thread(owner(resource))]
+    } else {
+        table(k, resource).into_iter().map(thread).collect()
+    };
+    threads.retain(|thread| *thread != 0);
+    threads
 }
 
 /// Returns the number of writers that wait.

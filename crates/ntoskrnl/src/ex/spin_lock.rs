@@ -11,6 +11,11 @@ fn spin(k: &Kernel, lock: Guest<i32>, attempt: impl Fn() -> bool) {
     while !attempt() {
         k.host().spin_wait(lock.ptr().cast_const().cast());
     }
+    k.host().holds(k.host().current_thread(), lock.address() as usize);
+}
+
+fn let_go(k: &Kernel, lock: Guest<i32>) {
+    k.host().lets_go(k.host().current_thread(), lock.address() as usize);
 }
 
 fn share(k: &Kernel, lock: Guest<i32>) {
@@ -45,23 +50,27 @@ pub(crate) fn ExAcquireSpinLockSharedAtDpcLevel(k: &Kernel, lock: Guest<i32>) {
 }
 
 /// Releases as a writer at `DISPATCH_LEVEL`.
-pub(crate) fn ExReleaseSpinLockExclusiveFromDpcLevel(_: &Kernel, lock: Guest<i32>) {
+pub(crate) fn ExReleaseSpinLockExclusiveFromDpcLevel(k: &Kernel, lock: Guest<i32>) {
+    let_go(k, lock);
     lock.write(0);
 }
 
 /// Releases as a reader at `DISPATCH_LEVEL`.
-pub(crate) fn ExReleaseSpinLockSharedFromDpcLevel(_: &Kernel, lock: Guest<i32>) {
+pub(crate) fn ExReleaseSpinLockSharedFromDpcLevel(k: &Kernel, lock: Guest<i32>) {
+    let_go(k, lock);
     lock.fetch_add(-1);
 }
 
 /// Releases as a writer and lowers the IRQL.
 pub(crate) fn ExReleaseSpinLockExclusive(k: &Kernel, lock: Guest<i32>, old: Irql) {
+    let_go(k, lock);
     lock.write(0);
     k.executive().KeLowerIrql(old);
 }
 
 /// Releases as a reader and lowers the IRQL.
 pub(crate) fn ExReleaseSpinLockShared(k: &Kernel, lock: Guest<i32>, old: Irql) {
+    let_go(k, lock);
     lock.fetch_add(-1);
     k.executive().KeLowerIrql(old);
 }

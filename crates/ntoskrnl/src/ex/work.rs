@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nt::{BugCheck, DEVICE_OBJECT, IO_WORKITEM, Irql, WORK_QUEUE_ITEM};
-use record::{EntryPoint, What};
+use record::{EntryPoint, WaitKind, What};
 
 use crate::export::Address;
 use crate::field;
@@ -58,10 +58,12 @@ impl Kernel {
             if !self.queue().of_drivers().contains_key(&driver) {
                 return;
             }
+            self.host().waits_for(Some((WaitKind::WorkItems, driver as usize)));
             // SAFETY: as above.
             unsafe {
                 self.executive().KeWaitForSingleObject(done.as_ptr().cast(), 0, 0, 0, core::ptr::null())
             };
+            self.host().waits_for(None);
         }
     }
 }
@@ -90,10 +92,12 @@ fn push(k: &'static Kernel, work: Work) {
 fn serve(k: &'static Kernel) {
     let semaphore = k.work_semaphore();
     loop {
+        k.host().waits_for(Some((WaitKind::Work, semaphore.as_ptr().addr())));
         // SAFETY: the semaphore is the kernel's own. The reason is `WrQueue`.
         unsafe {
             k.executive().KeWaitForSingleObject(semaphore.as_ptr().cast(), 15, 0, 0, core::ptr::null())
         };
+        k.host().waits_for(None);
         let next = entries(k).pop_front();
         if let Some(work) = next {
             run(k, work);

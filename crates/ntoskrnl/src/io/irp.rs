@@ -291,8 +291,10 @@ pub(super) fn send(k: &Kernel, device: Device, file: Option<File>, request: &Req
     }
     let mut status = IofCallDriver(k, device, irp);
     if status == STATUS_PENDING {
+        k.host().waits_for(Some((record::WaitKind::Request, irp.address() as usize)));
         // SAFETY: the event is the one above, and the block stays until the wait is over.
         unsafe { k.executive().KeWaitForSingleObject(event.ptr().cast(), 0, 0, 0, core::ptr::null()) };
+        k.host().waits_for(None);
         status = field!(result, IO_STATUS_BLOCK, Status).read();
     }
     IoFreeIrp(k, irp);

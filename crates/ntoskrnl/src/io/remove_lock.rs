@@ -75,9 +75,11 @@ pub(crate) fn IoReleaseRemoveLockAndWaitEx(k: &Kernel, lock: Guest<Common>, _tag
     removed(k, lock).write(1);
     release(k, lock);
     if count(k, lock).fetch_add(-1) > 1 {
+        k.host().waits_for(Some((record::WaitKind::RemoveLock, lock.address() as usize)));
         // SAFETY: the event is a part of the checked lock, initialized with it.
         unsafe {
             k.executive().KeWaitForSingleObject(event(k, lock).ptr().cast(), 0, 0, 0, core::ptr::null())
         };
+        k.host().waits_for(None);
     }
 }

@@ -15,7 +15,17 @@ pub(crate) fn KeInitializeSpinLock(k: &Kernel, lock: Guest<KSPIN_LOCK>) {
 /// Acquires a lock and returns the old IRQL. `KfAcquireSpinLock` is another name for it.
 pub(crate) fn KeAcquireSpinLockRaiseToDpc(k: &Kernel, lock: Guest<KSPIN_LOCK>) -> Irql {
     // SAFETY: the lock is checked guest memory; that it is a lock and stays alive is the driver's contract.
-    unsafe { k.executive().KeAcquireSpinLockRaiseToDpc(lock.ptr()) }
+    let old = unsafe { k.executive().KeAcquireSpinLockRaiseToDpc(lock.ptr()) };
+    taken(k, lock);
+    old
+}
+
+fn taken(k: &Kernel, lock: Guest<KSPIN_LOCK>) {
+    k.host().holds(k.host().current_thread(), lock.address() as usize);
+}
+
+fn given(k: &Kernel, lock: Guest<KSPIN_LOCK>) {
+    k.host().lets_go(k.host().current_thread(), lock.address() as usize);
 }
 
 /// Acquires a lock and stores the old IRQL. A macro in the driver kit; old drivers import it.
@@ -25,6 +35,7 @@ pub(crate) fn KeAcquireSpinLock(k: &Kernel, lock: Guest<KSPIN_LOCK>, old: Guest<
 
 /// Releases a lock and lowers the IRQL. `KfReleaseSpinLock` is another name for it.
 pub(crate) fn KeReleaseSpinLock(k: &Kernel, lock: Guest<KSPIN_LOCK>, old: Irql) {
+    given(k, lock);
     // SAFETY: as for `KeAcquireSpinLockRaiseToDpc`.
     unsafe { k.executive().KeReleaseSpinLock(lock.ptr(), old) }
 }
@@ -32,17 +43,23 @@ pub(crate) fn KeReleaseSpinLock(k: &Kernel, lock: Guest<KSPIN_LOCK>, old: Irql) 
 /// Acquires a lock at `DISPATCH_LEVEL`.
 pub(crate) fn KeAcquireSpinLockAtDpcLevel(k: &Kernel, lock: Guest<KSPIN_LOCK>) {
     // SAFETY: as for `KeAcquireSpinLockRaiseToDpc`.
-    unsafe { k.executive().KeAcquireSpinLockAtDpcLevel(lock.ptr()) }
+    unsafe { k.executive().KeAcquireSpinLockAtDpcLevel(lock.ptr()) };
+    taken(k, lock);
 }
 
 /// Acquires a lock at `DISPATCH_LEVEL` if it is free.
 pub(crate) fn KeTryToAcquireSpinLockAtDpcLevel(k: &Kernel, lock: Guest<KSPIN_LOCK>) -> u8 {
     // SAFETY: as for `KeAcquireSpinLockRaiseToDpc`.
-    u8::from(unsafe { k.executive().KeTryToAcquireSpinLockAtDpcLevel(lock.ptr()) })
+    let acquired = unsafe { k.executive().KeTryToAcquireSpinLockAtDpcLevel(lock.ptr()) };
+    if acquired {
+        taken(k, lock);
+    }
+    u8::from(acquired)
 }
 
 /// Releases a lock and stays at `DISPATCH_LEVEL`.
 pub(crate) fn KeReleaseSpinLockFromDpcLevel(k: &Kernel, lock: Guest<KSPIN_LOCK>) {
+    given(k, lock);
     // SAFETY: as for `KeAcquireSpinLockRaiseToDpc`.
     unsafe { k.executive().KeReleaseSpinLockFromDpcLevel(lock.ptr()) }
 }
