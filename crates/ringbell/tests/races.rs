@@ -6,7 +6,8 @@
 use std::path::Path;
 
 use record::{Ending, Report, Schedule};
-use ringbell::{Config, Play, shortest};
+use ringbell::scenario::DriverImage;
+use ringbell::{Base, Config, Machine, Scenario, shortest};
 
 /// Schedules within which a race has to show itself.
 const WITHIN: u64 = 1000;
@@ -17,18 +18,32 @@ const TWIN: u64 = 300;
 /// Switches that the shortest schedule of a race may have: the story of each takes no more.
 const SWITCHES: usize = 4;
 
-fn play(name: &str, seed: u64) -> Report {
-    play_with(name, Config { seed, ..Config::default() })
+/// A driver, and a machine that is booted once and forked for each schedule.
+struct Subject {
+    name: &'static str,
+    scenario: Scenario,
+    base: Base,
 }
 
-fn play_with(name: &str, config: Config) -> Report {
-    let file = format!("{name}.sys");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../drivers/bin").join(&file);
-    let image = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    Play { config, drivers: vec![(file, image)], ..Play::default() }.run().unwrap_or_else(|stopped| {
-        // A schedule that does not fit: what ran instead is as good a run.
-        *stopped.report.unwrap_or_else(|| panic!("{name}: {}", stopped.error))
-    })
+impl Subject {
+    fn new(name: &'static str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../drivers/bin/{name}.sys"));
+        let scenario = Scenario::of([DriverImage::read(&path).unwrap()]);
+        let base = Machine::boot(Config::default()).unwrap().into_base();
+        Self { name, scenario, base }
+    }
+
+    fn play(&mut self, seed: u64) -> Report {
+        self.follow(seed, None)
+    }
+
+    fn follow(&mut self, seed: u64, schedule: Option<Schedule>) -> Report {
+        let machine = self.base.fork(Config { seed, schedule, ..Config::default() }).unwrap();
+        self.scenario.run_on(machine).unwrap_or_else(|stopped| {
+            // A schedule that does not fit: what ran instead is as good a run.
+            *stopped.report.unwrap_or_else(|| panic!("{}: {}", self.name, stopped.error))
+        })
+    }
 }
 
 fn clean(report: &Report) -> bool {
@@ -48,28 +63,26 @@ fn shown(report: &Report) -> (Vec<u16>, Option<String>) {
 
 /// Schedules find the race `name`, seed 0 does not. `found` says whether what a schedule showed is the consequence that the
 /// race's comment tells of.
-fn is_found(name: &str, found: impl Fn(&Report) -> bool) {
-    let report = play(name, 0);
+fn is_found(name: &'static str, found: impl Fn(&Report) -> bool) {
+    let mut race = Subject::new(name);
+    let report = race.play(0);
     assert!(clean(&report), "{name} is not clean in turn\n{}", ringbell::story(&report));
-    let seed = (1..=WITHIN).find(|seed| found(&play(name, *seed)));
+    let seed = (1..=WITHIN).find(|seed| found(&race.play(*seed)));
     let seed = seed.unwrap_or_else(|| panic!("{name} survived {WITHIN} schedules"));
-    let (first, second) = (play(name, seed), play(name, seed));
+    let (first, second) = (race.play(seed), race.play(seed));
     assert_eq!(first.events, second.events, "{name}, seed {seed}");
     assert_eq!(first.findings, second.findings, "{name}, seed {seed}");
-    is_short(name, seed, &first);
+    is_short(&mut race, seed, &first);
 }
 
 /// Of the schedule that found a race hardly anything is needed, and what is left shows the same when it is played.
-fn is_short(name: &str, seed: u64, report: &Report) {
-    let follow = |schedule: &Schedule| {
-        let report = play_with(name, Config { seed, schedule: Some(schedule.clone()), ..Config::default() });
-        (shown(&report), report.schedule)
-    };
+fn is_short(race: &mut Subject, seed: u64, report: &Report) {
     let start = report.schedule.as_ref().unwrap();
     let short = shortest(start, u64::MAX, |schedule| {
-        let (what, ran) = follow(schedule);
-        if what == shown(report) { ran } else { None }
+        let run = race.follow(seed, Some(schedule.clone()));
+        if shown(&run) == shown(report) { run.schedule } else { None }
     });
+    let name = race.name;
     println!(
         "{name}: seed {seed}, {} switches, {} tries: {}",
         start.switches.len(),
@@ -77,12 +90,14 @@ fn is_short(name: &str, seed: u64, report: &Report) {
         short.schedule
     );
     assert!((1..=SWITCHES).contains(&short.schedule.switches.len()), "{name}: {start} to {}", short.schedule);
-    assert_eq!(follow(&short.schedule), (shown(report), Some(short.schedule)));
+    let again = race.follow(seed, Some(short.schedule.clone()));
+    assert_eq!((shown(&again), again.schedule), (shown(report), Some(short.schedule)));
 }
 
-fn survives(name: &str) {
+fn survives(name: &'static str) {
+    let mut twin = Subject::new(name);
     for seed in 0..TWIN {
-        let report = play(name, seed);
+        let report = twin.play(seed);
         assert!(clean(&report), "{name}, seed {seed}\n{}", ringbell::story(&report));
     }
 }

@@ -52,11 +52,11 @@ fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
                         message.push_str(&format!("; registered{}, event {}", run.by(made), made.sequence));
                     }
                 }
-                _ => message.push_str(&format!(
-                    ": {} was still to run (event {})",
-                    run.place(routine),
-                    call.sequence
-                )),
+                _ => {
+                    let when =
+                        if call.sequence > event.sequence { "was still to run" } else { "was still running" };
+                    message.push_str(&format!(": {} {when} (event {})", run.place(routine), call.sequence));
+                }
             }
         }
         None => message.push_str(": a thread, timer, DPC or pointer of it was still in use"),
@@ -66,17 +66,26 @@ fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
 
 /// Returns the last call of a routine of `module` by the kernel: one begun after the unload, or else one that never ended.
 fn cause<'a>(run: &Run<'a>, module: &Module, unloaded: usize) -> Option<(usize, &'a Event, u64)> {
+    let called = |event: &'a Event| match event.what {
+        What::DeliveryBegin { routine, .. } | What::EntryCalled { routine, .. }
+            if module.contains(routine) =>
+        {
+            Some(routine)
+        }
+        _ => None,
+    };
     let later = run.events.iter().enumerate().skip(unloaded).rev();
-    later
-        .filter_map(|(index, event)| match event.what {
-            What::DeliveryBegin { routine, .. } | What::EntryCalled { routine, .. }
-                if module.contains(routine) =>
-            {
-                Some((index, event, routine))
+    later.filter_map(|(index, event)| Some((index, event, called(event)?))).next().or_else(|| {
+        let thread = run.events.last()?.thread;
+        let mut inside = None;
+        run.walk(|index, event, open| {
+            if event.thread == thread {
+                let open = open.iter().rev().find_map(|begin| Some((*begin, called(begin)?)));
+                inside = open.map(|(begin, routine)| (index, begin, routine));
             }
-            _ => None,
-        })
-        .next()
+        });
+        inside
+    })
 }
 
 #[cfg(test)]
@@ -113,6 +122,25 @@ mod tests {
         assert_eq!((findings[0].rule.0, &findings[0].evidence[..]), (20, &[0, 1, 3][..]));
         assert_eq!(findings[0].driver.as_deref(), Some("a.sys"));
         assert!(findings[0].message.contains("registered by a.sys+0x110"), "{findings:?}");
+    }
+
+    #[test]
+    fn rb020_a_routine_that_was_running_when_its_image_went_is_the_cause() {
+        let called = What::EntryCalled {
+            entry: record::EntryPoint::WorkItem,
+            name: "worker".into(),
+            routine: ROUTINE_A,
+        };
+        let mut events = stream([
+            (0, called),
+            (0, What::ImageUnloaded { name: "a.sys".into(), base: 0x1_0000 }),
+            (0, What::DebugPrint { text: "late".into(), filter: None }),
+        ]);
+        events[1].thread = 8;
+        let findings = judge(&events, &modules(), &bugcheck(IN_A));
+        assert_eq!((findings.len(), &findings[0].evidence[..]), (1, &[1, 0][..]), "{findings:?}");
+        assert!(findings[0].message.ends_with("(OnRing) was still running (event 0)"), "{findings:?}");
+        assert!(!findings[0].message.contains("a thread, timer"), "{findings:?}");
     }
 
     #[test]
