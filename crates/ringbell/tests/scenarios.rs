@@ -341,7 +341,9 @@ fn ten_thousand_steps_are_played() {
 
 #[test]
 fn ten_thousand_loads_are_refused_at_the_one_that_is_too_many() {
-    let stopped = scenario(&format!("drivers = [{}]", "'listener.sys',\n".repeat(10_000))).run().unwrap_err();
+    let stopped = scenario(&format!("drivers = [{}]", "'rb014-near-freed-at-unload.sys',\n".repeat(10_000)))
+        .run()
+        .unwrap_err();
     assert!(stopped.to_string().contains("512 images are the limit"), "{stopped}");
     assert_eq!(stopped.place.unwrap().line, 513);
 }

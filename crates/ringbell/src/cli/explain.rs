@@ -7,6 +7,7 @@ use clap::Args;
 use nt::catalog::{self, EVENTS, Name, ROUTINES};
 use nt::{BugCheck, NTSTATUS};
 use ntoskrnl::ledger::{LedgerEntry, ledger};
+use ringbell::scenario;
 use rules::{RULES, Rule};
 use serde_json::{Value, json};
 use view::catalog as show;
@@ -21,7 +22,7 @@ use super::output::Answer;
 pub(super) struct Arguments {
     /// Object (`PowerState`, `\Callback\PowerState`, `PowerPort`), event (`power.ac`), routine
     /// (`ExNotifyCallback`), export (`ZwCreateFile`), rule (`RB004`), status
-    /// (`C0000034`, `STATUS_OBJECT_NAME_NOT_FOUND`) or bugcheck (`0xD1`); without it everything is listed but codes
+    /// (`C0000034`, `STATUS_OBJECT_NAME_NOT_FOUND`) or bugcheck (`0xD1`), or `scenario`; without it everything is listed but codes
     #[arg(value_name = "NAME", allow_negative_numbers = true)]
     name: Option<String>,
     /// How the answer is written
@@ -47,6 +48,7 @@ enum Topic {
     Export(LedgerEntry<'static>),
     Status(NTSTATUS),
     BugCheck(BugCheck),
+    Scenario,
 }
 
 impl Topic {
@@ -59,6 +61,7 @@ impl Topic {
             Self::Export(entry) => export::text(entry),
             Self::Status(status) => show::status(*status),
             Self::BugCheck(check) => show::bugcheck(*check),
+            Self::Scenario => scenario::help(),
         }
     }
 
@@ -71,6 +74,7 @@ impl Topic {
             Self::Export(entry) => export::json(entry),
             Self::Status(status) => show::status_json(*status),
             Self::BugCheck(check) => show::bugcheck_json(*check),
+            Self::Scenario => scenario::schema(),
         }
     }
 }
@@ -84,7 +88,11 @@ fn find(name: &str) -> Option<Topic> {
         .or_else(|| by_word(name))
         .or_else(|| export::find(name).map(Topic::Export))
         .or_else(|| by_number(name))
+        .or_else(|| name.eq_ignore_ascii_case(SCENARIO).then_some(Topic::Scenario))
 }
+
+/// The word that has the keys of a scenario file explained; in JSON it is their schema.
+const SCENARIO: &str = "scenario";
 
 /// Finds a status or bugcheck by name; `STATUS_` may be left out.
 fn by_word(name: &str) -> Option<Topic> {
@@ -172,6 +180,9 @@ fn list(format: Format) -> Answer {
             for rule in RULES {
                 text.push_str(&format!("  {:<34} {}\n", format!("{} {}", rule.id, rule.slug), rule.summary));
             }
+            text.push_str(&format!(
+                "\nfiles\n  {SCENARIO:<34} what `ringbell run` does, and what is expected of it, as TOML\n"
+            ));
             Answer::clean(text)
         }
         Format::Json => Answer::json(&json!({
@@ -228,6 +239,7 @@ mod tests {
             let name = format!("nt!{}", routine.name.to_lowercase());
             assert!(matches!(find(&name), Some(Topic::Routine(found)) if found == routine), "{name}");
         }
+        assert!(matches!(find(SCENARIO), Some(Topic::Scenario)));
         for check in BugCheck::ALL {
             assert!(matches!(find(check.name().unwrap()), Some(Topic::BugCheck(found)) if found == *check));
         }

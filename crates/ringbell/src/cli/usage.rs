@@ -51,6 +51,9 @@ fn hint(error: &clap::Error) -> String {
             _ => {}
         }
     }
+    if error.kind() == ErrorKind::MissingRequiredArgument && error.to_string().contains("<DRIVER>") {
+        return "name a driver (`.sys`) or a scenario (`.toml`); `ringbell demo` needs neither".into();
+    }
     match error.get(ContextKind::ValidValue) {
         Some(ContextValue::Strings(values)) if !values.is_empty() => format!("values: {}", values.join(", ")),
         _ => "`ringbell --help` lists the commands, `ringbell COMMAND --help` the options of one".into(),

@@ -37,7 +37,7 @@ pub use play::{Player, Stopped};
 pub use read::profile;
 pub use schedule::{schedule, seed};
 pub use schema::schema;
-pub use settings::reference;
+pub use settings::{help, reference};
 pub use steps::event;
 pub use time::{duration, limit};
 

@@ -234,6 +234,18 @@ pub fn reference() -> String {
     out
 }
 
+/// Returns every key of a scenario file for a terminal.
+pub fn help() -> String {
+    let mut out = String::from("a scenario is a TOML file: `ringbell run FILE.toml`\n");
+    for (heading, keys) in ALL {
+        let _ = writeln!(out, "\n{}", heading.replace('`', "").to_lowercase());
+        for Key { name, example, says, .. } in keys.keys {
+            let _ = writeln!(out, "  {name:<17} {says}\n  {:<17} {name} = {example}", "");
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
