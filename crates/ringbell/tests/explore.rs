@@ -50,6 +50,30 @@ fn a_fork_and_a_run_with_the_same_seed_have_the_same_stream() {
 }
 
 #[test]
+fn forks_of_a_machine_with_drivers_leave_each_for_itself() {
+    let mut machine = Machine::boot(Config::default()).unwrap();
+    let image = |name: &str| std::fs::read(bin().join(name)).unwrap();
+    let loaded =
+        ["listener.sys", "rb001-registration-left.sys"].map(|name| machine.load(name, &image(name)).unwrap());
+    let recorded = machine.events().len();
+    let mut base = machine.into_base();
+    for seed in 0..10 {
+        let mut fork = base.fork(Config { seed, ..Config::default() }).unwrap();
+        assert_eq!(fork.events().len(), recorded);
+        // Every second fork lets the driver that leaves a registration behind stay.
+        for driver in &loaded[..1 + seed as usize % 2] {
+            fork.unload(driver).unwrap();
+        }
+        let report = fork.finish();
+        assert_eq!((&report.ending, &report.tainted), (&Ending::Finished, &Vec::new()), "seed {seed}");
+        assert!(report.events.iter().zip(0..).all(|(event, number)| event.sequence == number));
+        // The rule knows of the registration only from what the base recorded.
+        let found: Vec<_> = report.findings.iter().map(|finding| finding.rule.to_string()).collect();
+        assert_eq!(found.contains(&"RB001".to_owned()), seed % 2 == 1, "seed {seed}: {found:?}");
+    }
+}
+
+#[test]
 fn a_find_is_had_again_by_its_seed_and_by_its_shortest_schedule() {
     for name in ["race-context-freed", "race-two-registrants", "race-closing-name"] {
         let found = explore(&[name], |_| ());

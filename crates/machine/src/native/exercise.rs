@@ -49,6 +49,8 @@ pub(crate) enum Exercise {
     HangUp,
     /// Let two threads take turns, noting who runs.
     TakeTurns,
+    /// Overwrite all guest memory that can be written, then answer.
+    Devastate,
     /// Try every way of making a process, noting what comes of it.
     Multiply,
     /// Note which numbers follow from the seed next.
@@ -89,6 +91,13 @@ pub(crate) fn run(exercise: Exercise, world: &'static World) -> Reply {
             }
         }
         Exercise::TakeTurns => take_turns(world),
+        Exercise::Devastate => {
+            for region in memory::accessible().iter().filter(|region| region.write) {
+                // SAFETY: guest memory that can be written. What lay there is lost, which is the point: nothing is done after
+                // that but answering, which takes host memory only.
+                unsafe { memory::slice(region.base, region.size as usize) }.fill(0xCC);
+            }
+        }
         Exercise::Multiply => multiply(world),
         Exercise::Draw => note(world, format!("{:#x} {:#x}", world.draw(), world.draw())),
     }

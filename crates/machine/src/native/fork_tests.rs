@@ -201,6 +201,26 @@ fn what_a_fork_destroys_is_its_own() {
 }
 
 #[test]
+fn a_fork_that_overwrites_all_guest_memory_harms_nobody_else() {
+    let mut base = base();
+    let mut sibling = fork(&mut base);
+    let before = sibling.snapshot().unwrap();
+    let mut machine = fork(&mut base);
+    ask(&mut machine, Exercise::Devastate).unwrap();
+    // The machine is a ruin, and any step shows it.
+    machine.snapshot().unwrap_err();
+    assert_ne!(machine.finish().ending, Ending::Finished);
+    let mut other = fork(&mut base);
+    for machine in [&mut sibling, &mut other] {
+        assert_eq!(machine.snapshot().unwrap(), before);
+        ask(machine, Exercise::TakeTurns).unwrap();
+    }
+    for outcome in [sibling.finish(), other.finish(), base.into_machine().finish()] {
+        assert_eq!((outcome.ending, outcome.tainted), (Ending::Finished, Vec::new()));
+    }
+}
+
+#[test]
 fn a_fork_outlives_its_base_and_a_dead_base_says_so() {
     let mut base = base();
     let mut machine = fork(&mut base);
