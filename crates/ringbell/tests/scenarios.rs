@@ -10,9 +10,14 @@ fn bin() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../drivers/bin")
 }
 
+/// Reads a scenario. Its steps may take long, because other tests run at the same time.
 fn scenario(text: &str) -> Scenario {
-    Scenario::parse(text, "s.toml", &bin(), Vec::new())
-        .unwrap_or_else(|mistake| panic!("{mistake}\n{}", mistake.hint()))
+    let mut scenario = Scenario::parse(text, "s.toml", &bin(), Vec::new())
+        .unwrap_or_else(|mistake| panic!("{mistake}\n{}", mistake.hint()));
+    if !text.contains("timeout") {
+        scenario.config.timeout = std::time::Duration::from_secs(600);
+    }
+    scenario
 }
 
 fn run(text: &str) -> Report {
