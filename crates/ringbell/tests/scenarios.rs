@@ -45,6 +45,10 @@ fn the_sample_of_the_book_is_played_and_meets_what_it_expects() {
         book.contains(include_str!("../../../drivers/samples/listener.toml")),
         "the book shows another file"
     );
+    assert!(
+        book.contains(include_str!("../../../drivers/samples/ring-and-unload.toml")),
+        "the book shows another file"
+    );
 }
 
 #[test]
