@@ -25,4 +25,4 @@ pub use error::MachineError;
 pub use member::{Done, Member};
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use native::{Base, Machine};
-pub use outcome::Outcome;
+pub use outcome::{Outcome, Untrapped};

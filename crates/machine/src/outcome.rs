@@ -2,6 +2,17 @@
 
 use record::{DriverRecord, Ending, Event, HostFacts, Modules, Schedule, Snapshot};
 
+/// An instruction in a driver's code that shows it the host, and that this host cannot trap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untrapped {
+    /// Where it lies in the image.
+    pub rva: u32,
+    /// Its name: `cpuid`.
+    pub instruction: String,
+    /// Whether it is an instruction beyond doubt. Outside of the functions that an image lists, bytes may only look like one.
+    pub certain: bool,
+}
+
 /// Everything about a run that is over.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -15,6 +26,8 @@ pub struct Outcome {
     pub modules: Modules,
     /// Drivers in load order.
     pub drivers: Vec<DriverRecord>,
+    /// By driver: the instructions found in it that show the host and do not trap.
+    pub untrapped: Vec<(String, Vec<Untrapped>)>,
     /// Callback objects at the end, where the machine lived to tell.
     pub last: Option<Snapshot>,
     /// Exports that were called and only pretend, by name with the number of calls.

@@ -8,6 +8,8 @@
 use record::{Module, Schedule, Snapshot};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::native::Trapping;
+
 /// Longest message taken from the kernel process.
 pub(crate) const LONGEST: usize = 64 << 20;
 
@@ -60,7 +62,7 @@ pub(crate) struct Accessible {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Reply {
     /// The machine is up. The nonce proves that it is this machine's.
-    Booted { nonce: [u64; 2], kernel: Module, build: u32 },
+    Booted { nonce: [u64; 2], kernel: Module, build: u32, trapping: Trapping },
     /// The ring is full: empty it and say `GoOn`.
     RingFull,
     /// Done, nothing to tell.

@@ -2,10 +2,10 @@
 
 use nt::catalog;
 use nt::{Irql, NTSTATUS};
-use record::{Ending, Report, Reproducible, UnloadOutcome};
+use record::{Ending, Modules, Report, Reproducible, UnloadOutcome};
 
 use crate::Ring;
-use ::machine::{Config, Done, MachineError, Member};
+use ::machine::{Config, Done, MachineError, Member, Untrapped};
 
 /// A driver that was loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +141,7 @@ impl Machine {
             let kept = drivers.iter_mut().filter(|driver| driver.unload == UnloadOutcome::NotReached);
             kept.for_each(|driver| driver.unload = UnloadOutcome::Kept);
         }
+        let reproducible = reproducible(&outcome.ending, &outcome.untrapped, &outcome.modules);
         let mut tainted = outcome.tainted;
         if !outcome.host_output.is_empty() {
             tainted.push(format!("the kernel process complained: {}", outcome.host_output.trim_end()));
@@ -153,7 +154,7 @@ impl Machine {
             schedule: outcome.schedule,
             drivers,
             modules: outcome.modules,
-            reproducible: reproducible(&outcome.ending),
+            reproducible,
             events: outcome.events,
             ending: outcome.ending,
             last: outcome.last,
@@ -210,15 +211,36 @@ pub(crate) fn ticks(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_nanos() / 100).unwrap_or(u64::MAX)
 }
 
-/// Whether the same drivers, steps and seed give the same stream: not where wall time decided, and
-/// not yet where a driver reads the processor's clock or identity, which nothing traps so far.
-fn reproducible(ending: &Ending) -> Reproducible {
+/// Whether the same drivers, steps and seed give the same stream: not where wall time decided, and not where a driver holds
+/// an instruction that shows it the host and cannot be made to trap.
+fn reproducible(ending: &Ending, untrapped: &[(String, Vec<Untrapped>)], modules: &Modules) -> Reproducible {
     let mut because = Vec::new();
     match ending {
         Ending::Hang(hang) if !hang.deadlock => because.push("the time limit ended the run".into()),
         Ending::Died { .. } => because.push("the kernel process died without last words".into()),
         _ => {}
     }
-    because.push("`rdtsc`, `cpuid` and `rdrand` in driver code are not trapped".into());
-    Reproducible { yes: false, because }
+    for (driver, found) in untrapped {
+        let Some(module) = modules.0.iter().find(|module| module.name == *driver) else { continue };
+        let mut names: Vec<&str> = found.iter().map(|one| one.instruction.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            let places = found.iter().filter(|one| one.instruction == name);
+            // Where there is one beyond doubt, it is the one to tell.
+            let first = places.clone().find(|one| one.certain).or_else(|| places.clone().next());
+            let Some(first) = first else { continue };
+            let place = modules.locate(module.base + u64::from(first.rva));
+            let is = if first.certain { "is" } else { "has bytes that look like" };
+            let more = match places.count() - 1 {
+                0 => String::new(),
+                1 => " (and 1 more)".into(),
+                more => format!(" (and {more} more)"),
+            };
+            because.push(format!(
+                "`{place}` {is} `{name}`{more}, which cannot be trapped here and shows the host"
+            ));
+        }
+    }
+    Reproducible { yes: because.is_empty(), because }
 }

@@ -65,8 +65,10 @@ clean! {
     exports_devices = "exports-devices",
     exports_irps = "exports-irps",
     exports_callbacks_threads = "exports-callbacks-threads",
+    habits_clock = "habits-clock",
     habits_gs = "habits-gs",
     habits_hal = "habits-hal",
+    habits_identity = "habits-identity",
     habits_low_alignment = "habits-low-alignment",
     habits_privileged = "habits-privileged",
     habits_relocations = "habits-relocations",
@@ -94,6 +96,40 @@ fn exports_print() {
         assert_eq!(actual, expected, "line {}", number + 1);
     }
     assert_eq!(printed, expected);
+}
+
+#[test]
+fn a_run_is_reproducible_where_the_clock_is_all_that_a_driver_reads() {
+    for name in ["listener", "habits-clock", "habits-privileged", "habits-shared-data", "exports-timers"] {
+        let reproducible = play(&[name], &[]).reproducible;
+        assert!(reproducible.yes && reproducible.because.is_empty(), "{name}: {reproducible:?}");
+    }
+}
+
+/// `rdrand` traps nowhere; `cpuid` does on some processors, and is told on the others.
+#[test]
+fn a_driver_that_can_see_the_host_is_told_with_the_place() {
+    let report = play(&["habits-identity"], &[]);
+    assert!(!report.reproducible.yes);
+    let place = "`habits-identity.sys+0x";
+    let told = |instruction: &str| {
+        let reason = format!("is `{instruction}`");
+        report.reproducible.because.iter().find(|because| because.contains(&reason))
+    };
+    let random = told("rdrand").unwrap();
+    assert!(random.starts_with(place), "{random}");
+    assert!(random.ends_with(", which cannot be trapped here and shows the host"), "{random}");
+    let trapped = report
+        .events
+        .iter()
+        .any(|event| matches!(&event.what, record::What::Emulated { what, .. } if what == "cpuid"));
+    match told("cpuid") {
+        Some(cpuid) => {
+            assert!(!trapped && cpuid.starts_with(place) && cpuid.contains("(and 3 more)"), "{cpuid}")
+        }
+        None => assert!(trapped),
+    }
+    assert!(report.reproducible.because.len() <= 2, "{:?}", report.reproducible);
 }
 
 #[test]

@@ -74,6 +74,8 @@ impl Base {
             images: base.images.clone(),
             drivers: base.drivers.clone(),
             build: base.build,
+            trapping: base.trapping,
+            untrapped: base.untrapped.clone(),
         })
     }
 

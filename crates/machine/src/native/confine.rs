@@ -5,16 +5,18 @@
 //! reaching Linux (Syscall User Dispatch, Linux 5.11; where the kernel lacks it, it reaches Linux). A driver that
 //! jumps into the C library is not stopped by that.
 
+use super::instructions::Trapping;
 use crate::plan;
 
-/// Gives up what can be given up without asking.
-pub(crate) fn confine() {
+/// Gives up what can be given up without asking. Returns which of the instructions that show the host trap.
+pub(crate) fn confine() -> Trapping {
     for (option, value) in [(libc::PR_SET_NO_NEW_PRIVS, 1), (libc::PR_SET_DUMPABLE, 0)] {
         let zero: libc::c_ulong = 0;
         // SAFETY: both options take an integer and touch no memory. A refusal changes nothing.
         unsafe { libc::prctl(option, value as libc::c_ulong, zero, zero, zero) };
     }
     trap_system_calls();
+    Trapping::arm()
 }
 
 /// Gives up making processes, for good: a process that was forked off is the last of its line. It also cannot become another

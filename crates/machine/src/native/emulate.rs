@@ -7,18 +7,22 @@
 //! | `cli`, `sti`, `stac`, `clac` | nothing: interrupts are virtual, `pushfq` always shows them on |
 //! | `rdmsr` | `EFER`, `LSTAR`, `GS_BASE`, `KERNEL_GS_BASE`, `APIC_BASE`, `SYSENTER_*`, `PAT`; others are refused, like all `wrmsr` |
 //! | `invlpg`, `wbinvd`, `invd`, `hlt` | nothing |
+//! | `rdtsc`, `rdtscp` | the virtual time at 2.4 GHz, which each read moves by 100 ns; the virtual processor's number in ECX |
+//! | `cpuid`, where the processor lets it trap | one fixed identity |
 //! | `int 29h` | bugcheck 0x139 with the code in `ecx`, as `__fastfail` asks |
 //! | `int 2Ch`, `int 2Dh` | failed assertion; debug service, of which nobody hears |
 //! | reads of `KUSER_SHARED_DATA` by `mov`, `movzx`, `movsx`, `cmp`, `test`, `add`, `sub`, `and`, `or`, `xor`, and loads of XMM registers (not VEX) | the page's contents |
 //!
-//! Not trapped by the processor, so never seen here: `cpuid`, `rdtsc`, `pushfq`, `popfq`, `sgdt` and the like.
+//! Not trapped by the processor, so never seen here: `pushfq`, `popfq`, `rdrand` and the like. Those that show the host are
+//! searched for in images instead.
 
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, Register};
 use nt::{BugCheck, Irql};
 
 use super::fault::{RIP, Text};
+use super::instructions::CPUID;
 use super::registers::Context;
-use super::{processor, shared_read, world};
+use super::{identity, processor, shared_read, world};
 use crate::plan;
 
 /// What became of a trapped instruction.
@@ -136,6 +140,24 @@ fn privileged(context: &mut Context<'_>, decoded: &Instruction) -> Option<Emulat
             context.set(Register::EDX, value >> 32)?;
             Emulated::Done
         }
+        Mnemonic::Rdtsc | Mnemonic::Rdtscp => {
+            let ticks = world::passing().wrapping_mul(identity::TICKS).cast_unsigned();
+            context.set(Register::EAX, ticks & 0xFFFF_FFFF)?;
+            context.set(Register::EDX, ticks >> 32)?;
+            if decoded.mnemonic() == Mnemonic::Rdtscp {
+                // What Windows keeps in IA32_TSC_AUX.
+                context.set(Register::ECX, u64::from(processor::number()))?;
+            }
+            Emulated::Done
+        }
+        Mnemonic::Cpuid => {
+            let leaf = context.get(Register::EAX)? as u32;
+            let values = identity::cpuid(leaf, processor::number());
+            for (register, value) in CPUID.into_iter().zip(values) {
+                context.set(register, u64::from(value))?;
+            }
+            Emulated::Done
+        }
         Mnemonic::Wrmsr => {
             let number = context.get(Register::ECX)?;
             refused(context, format_args!("wrmsr to {number:#x}"))
@@ -226,6 +248,10 @@ fn interrupt(context: &Context<'_>, number: u8) -> Option<Emulated> {
 
 fn read_shared(context: &mut Context<'_>, decoded: &Instruction, address: u64) -> Emulated {
     let offset = address - plan::KUSER_SHARED_DATA;
+    // A driver may wait for one of the times in the page to come.
+    if processor::is_shared_time(offset) {
+        world::passing();
+    }
     if shared_read::read(context, decoded, offset).is_some() {
         return Emulated::Done;
     }

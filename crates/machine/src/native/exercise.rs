@@ -23,6 +23,8 @@ pub(crate) enum Exercise {
     EmitAndDie { count: u64 },
     /// Loop without ever looking up.
     Spin,
+    /// Ask the C library for the time.
+    ReadClock,
     /// Panic.
     Panic,
     /// Print to both standard streams.
@@ -67,6 +69,7 @@ pub(crate) fn run(exercise: Exercise, world: &'static World) -> Reply {
         Exercise::Spin => loop {
             std::hint::spin_loop();
         },
+        Exercise::ReadClock => drop(std::hint::black_box(std::time::Instant::now())),
         Exercise::Panic => panic!("told to"),
         Exercise::Print => {
             println!("to stdout");

@@ -34,11 +34,12 @@ pub(crate) fn main() -> ! {
         sys::exit_now(exit::NO_MACHINE);
     }
     world.reseed(world.config().seed, None);
-    confine::confine();
+    let trapping = confine::confine();
     world.channel.send(&Reply::Booted {
         nonce: shared.nonce(),
         kernel: kernel_module(world),
         build: world.profile.build,
+        trapping,
     });
     loop {
         let command = world.channel.receive();

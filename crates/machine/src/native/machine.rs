@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use record::{DriverRecord, Ending, HostFacts, Module, Modules, Snapshot, Symbol, UnloadOutcome, What};
 
+use super::instructions::{self, Trapping};
 use super::process::{Process, Stopped};
 use super::shared::{MAGIC, Shared};
 use super::{ending, exit, kernel, sys};
 use crate::wire::{Command, Reply};
-use crate::{Config, Done, MachineError, Member, Outcome};
+use crate::{Config, Done, MachineError, Member, Outcome, Untrapped};
 
 /// Wall time a kernel process may take to boot.
 pub(super) const BOOT_LIMIT: Duration = Duration::from_secs(20);
@@ -49,6 +50,8 @@ pub struct Machine {
     pub(super) images: Vec<(String, Vec<Symbol>)>,
     pub(super) drivers: Vec<DriverRecord>,
     pub(super) build: u32,
+    pub(super) trapping: Trapping,
+    pub(super) untrapped: Vec<(String, Vec<Untrapped>)>,
 }
 
 impl Machine {
@@ -74,7 +77,7 @@ impl Machine {
             Shared::create(config.ring_bytes / 8, nonce, &encoded).map_err(MachineError::Start)?;
         let mut process = Process::start(memory, shared, config.event_limit).map_err(MachineError::Start)?;
         match process.exchange(None, BOOT_LIMIT) {
-            Some(Reply::Booted { nonce: theirs, kernel, build }) if theirs == nonce => {
+            Some(Reply::Booted { nonce: theirs, kernel, build, trapping }) if theirs == nonce => {
                 let modules = Modules(vec![kernel]);
                 let mut machine = Self {
                     process,
@@ -84,6 +87,8 @@ impl Machine {
                     images: Vec::new(),
                     drivers: Vec::new(),
                     build,
+                    trapping,
+                    untrapped: Vec::new(),
                 };
                 // Not a part of the configuration, which has to be short.
                 if let Some(schedule) = machine.config.schedule.clone() {
@@ -249,6 +254,10 @@ impl Machine {
     fn announce(&mut self, name: &str, image: &[u8]) -> String {
         let name = self.unique(name);
         self.images.push((name.clone(), symbols(image)));
+        if let Ok(image) = image::Image::parse(image) {
+            let found = instructions::search(&image, self.trapping);
+            self.untrapped.extend((!found.is_empty()).then(|| (name.clone(), found)));
+        }
         self.drivers.push(DriverRecord {
             name: name.clone(),
             base: 0,
@@ -272,6 +281,7 @@ impl Machine {
     /// Strikes a driver whose image was refused.
     fn forget(&mut self, name: &str) {
         self.images.retain(|(known, _)| known != name);
+        self.untrapped.retain(|(known, _)| known != name);
         self.drivers.retain(|driver| driver.name != name);
     }
 
@@ -400,6 +410,7 @@ impl Machine {
             events: std::mem::take(&mut self.process.events),
             modules: std::mem::take(&mut self.modules),
             drivers: std::mem::take(&mut self.drivers),
+            untrapped: std::mem::take(&mut self.untrapped),
             last,
             stubs_called,
             tainted: self.process.taints(),

@@ -23,6 +23,8 @@ mod fork;
 #[cfg(test)]
 mod fork_tests;
 mod host;
+mod identity;
+mod instructions;
 mod kernel;
 mod kernel_image;
 mod last_words;
@@ -58,4 +60,5 @@ mod watch;
 mod world;
 
 pub use base::Base;
+pub(crate) use instructions::Trapping;
 pub use machine::Machine;

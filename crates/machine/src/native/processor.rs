@@ -73,6 +73,11 @@ pub(crate) fn set_irql(new: Irql) -> Irql {
     Irql(byte(std::mem::offset_of!(KPCR, Irql)).swap(new.0, Ordering::Relaxed))
 }
 
+/// Returns the number of the current virtual processor. Callable from a signal handler.
+pub(crate) fn number() -> u8 {
+    0
+}
+
 /// Returns the two stack slots, host then driver.
 pub(crate) fn slots() -> [u64; 2] {
     [context::HOST, context::DRIVER].map(|offset| word(offset).load(Ordering::Relaxed))
@@ -194,6 +199,19 @@ pub(crate) fn refresh_shared_data() {
         shared(offset + std::mem::offset_of!(KSYSTEM_TIME, High2Time), &((value >> 32) as i32).to_le_bytes());
     }
     shared(0, &((now / TICK) as u32).to_le_bytes());
+}
+
+/// Returns whether one of the times in the shared page lies at `offset`.
+pub(crate) fn is_shared_time(offset: u64) -> bool {
+    [
+        std::mem::offset_of!(KUSER_SHARED_DATA, InterruptTime),
+        std::mem::offset_of!(KUSER_SHARED_DATA, SystemTime),
+        std::mem::offset_of!(KUSER_SHARED_DATA, TickCount),
+        // `TickCountLowDeprecated`.
+        0,
+    ]
+    .into_iter()
+    .any(|time| (offset as usize).checked_sub(time).is_some_and(|inside| inside < size_of::<KSYSTEM_TIME>()))
 }
 
 /// Reads `bytes` (at most 16) at `offset` of the shared page as a driver's instruction does.

@@ -229,6 +229,40 @@ pub(crate) fn install_signal_stack() -> io::Result<()> {
     check(unsafe { libc::sigaltstack(&raw const stack, std::ptr::null_mut()) }).map(drop)
 }
 
+/// Makes `rdtsc` and `rdtscp` trap in this process and its threads. Returns whether they do. The fast path of the C
+/// library's clock executes them, so nothing may ask for the time afterwards.
+pub(crate) fn trap_clock() -> bool {
+    let zero: libc::c_ulong = 0;
+    let trap = libc::PR_TSC_SIGSEGV as libc::c_ulong;
+    // SAFETY: the option takes an integer and touches no memory.
+    unsafe { libc::prctl(libc::PR_SET_TSC, trap, zero, zero, zero) == 0 }
+}
+
+/// Makes `cpuid` trap in the calling thread, or not any more. Returns whether the processor can do that. Callable from a
+/// signal handler.
+pub(crate) fn trap_identity(on: bool) -> bool {
+    const ARCH_SET_CPUID: libc::c_ulong = 0x1012;
+    let enabled = libc::c_ulong::from(!on);
+    // SAFETY: the option takes an integer and touches no memory.
+    unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_SET_CPUID, enabled) == 0 }
+}
+
+/// Returns EAX, EBX, ECX, EDX of the host's `cpuid`.
+pub(crate) fn cpuid(leaf: u32, part: u32) -> [u32; 4] {
+    let (mut eax, ebx, mut ecx, edx): (u32, u64, u32, u32) = (leaf, 0, part, 0);
+    let (mut ebx, mut edx) = (ebx, edx);
+    // The compiler keeps RBX to itself.
+    // SAFETY: `cpuid` touches only these registers, and RBX is put back.
+    unsafe {
+        std::arch::asm!(
+            "mov {kept}, rbx", "cpuid", "xchg {kept}, rbx",
+            kept = inout(reg) ebx, inout("eax") eax, inout("ecx") ecx, out("edx") edx,
+            options(nomem, nostack, preserves_flags)
+        );
+    }
+    [eax, ebx as u32, ecx, edx]
+}
+
 /// Reserves `[base, base + size)` without access. Fails if anything lies there.
 pub(crate) fn reserve(base: u64, size: u64) -> io::Result<()> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;

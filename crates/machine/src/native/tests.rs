@@ -120,6 +120,15 @@ fn a_panic_of_the_host_is_told_and_is_not_mistaken_for_the_driver() {
 }
 
 #[test]
+fn host_code_that_reads_the_clock_is_a_defect_and_told() {
+    let mut machine = boot(Config::default());
+    ask(&mut machine, Exercise::ReadClock).unwrap_err();
+    let outcome = machine.finish();
+    assert!(matches!(outcome.ending, Ending::Died { .. }), "{:?}", outcome.ending);
+    assert!(outcome.host_output.contains("read the processor's clock"), "{}", outcome.host_output);
+}
+
+#[test]
 fn prints_of_the_host_do_not_disturb_the_protocol() {
     let mut machine = boot(Config::default());
     ask(&mut machine, Exercise::Print).unwrap();

@@ -15,7 +15,7 @@ use super::fault::{self, RIP, RSP, Text, Trapped};
 use super::place::Place;
 use super::processor::{self, NOW};
 use super::registers::Context;
-use super::{exit, stack, sys, world};
+use super::{exit, instructions, stack, sys, world};
 use crate::plan;
 
 /// `STATUS_ACCESS_VIOLATION`.
@@ -55,6 +55,9 @@ extern "C" fn on_trap(signal: libc::c_int, info: *mut libc::siginfo_t, context: 
     let info = unsafe { &*info };
     // SAFETY: the signals handled here are those of the processor, whose information has an address (zero for some).
     let address = unsafe { info.si_addr() } as u64;
+    if !plan::is_guest(context.word(RIP), 1) && instructions::of_host(&mut context) {
+        return;
+    }
     let mut registers = context.words();
     // Both leave RIP behind the instruction; Windows reports the instruction.
     registers[RIP] -= match (signal, context.vector()) {

@@ -132,6 +132,14 @@ pub(crate) fn tell(what: What) {
     }
 }
 
+/// Lets the time pass that one trapped read of a clock takes, and returns what time it is then. A driver that reads until
+/// some time has come gets there.
+pub(crate) fn passing() -> i64 {
+    let Some(world) = WORLD.get() else { return 0 };
+    world.scheduler.tick();
+    world.scheduler.now()
+}
+
 impl World {
     /// Builds the world around a connected channel.
     ///
