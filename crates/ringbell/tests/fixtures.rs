@@ -371,6 +371,7 @@ fn rb005_to_rb021_catch_the_culprit_and_spare_the_near_miss() {
         (17, &["rb017-apc-disable-left"], &["rb017-near-region-left"]),
         (18, &["wait-forever"], &["exports-events"]),
         (18, &["rb018-crossed-mutexes"], &["rb018-near-same-order"]),
+        (18, &["rb018-crossed-kinds"], &["exports-locks"]),
         (18, &["rb018-unregister-waits-for-waiter"], &["exports-callbacks-threads"]),
         (20, &["entry-fails-registered", "ringer"], &["listener", "ringer"]),
         (21, &["rb021-wait-at-dispatch"], &["rb021-near-poll-at-dispatch"]),

@@ -70,6 +70,22 @@ fn two_threads_and_two_mutexes_crossed() {
 }
 
 #[test]
+fn three_threads_and_three_kinds_of_lock() {
+    let report = play("rb018-crossed-kinds", 0);
+    check(
+        &report,
+        &[
+            "thread 8 at DriverUnload waits for the end of thread 256",
+            "thread 256 at BooksThenTill waits for the fast mutex Till, which thread 260 has held since TillThenGuests",
+            "thread 260 at TillThenGuests waits for the last user of the rundown reference Guests, which thread 264 has held \
+             since GuestThenBooks",
+            "thread 264 at GuestThenBooks waits for the resource Books, which thread 256 has held since BooksThenTill",
+            "thread 256 waits for thread 260, which waits for thread 264, which waits for thread 256 again",
+        ],
+    );
+}
+
+#[test]
 fn an_unregistration_that_waits_for_who_waits_for_it() {
     let report = play("rb018-unregister-waits-for-waiter", 0);
     check(

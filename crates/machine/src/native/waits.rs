@@ -81,12 +81,18 @@ impl World {
         let caller =
             if current { NOW.caller.load(Ordering::Relaxed) } else { self.scheduler.caller_of(thread) };
         let mut notes = self.waits.notes();
-        let Some(own) = notes.get_mut(&key(thread)) else { return };
         let lock = lock as u64;
         if taken {
-            own.holds.push((lock, caller));
-        } else if let Some(last) = own.holds.iter().rposition(|(held, _)| *held == lock) {
-            own.holds.remove(last);
+            notes.entry(key(thread)).and_modify(|own| own.holds.push((lock, caller)));
+            return;
+        }
+        let let_go = |own: &mut Notes| {
+            let last = own.holds.iter().rposition(|(held, _)| *held == lock);
+            last.map(|last| own.holds.remove(last)).is_some()
+        };
+        // What needs no owner, such as a rundown reference, may be given back by another thread.
+        if !notes.get_mut(&key(thread)).is_some_and(let_go) {
+            notes.values_mut().any(let_go);
         }
     }
 

@@ -25,7 +25,17 @@ pub(crate) fn ExAcquireRundownProtection(k: &Kernel, reference: Guest<EX_RUNDOWN
 /// Becomes several users at once.
 pub(crate) fn ExAcquireRundownProtectionEx(k: &Kernel, reference: Guest<EX_RUNDOWN_REF>, count: u32) -> u8 {
     // SAFETY: as above.
-    unsafe { k.executive().ExAcquireRundownProtectionEx(reference.ptr(), count) }.into()
+    let acquired = unsafe { k.executive().ExAcquireRundownProtectionEx(reference.ptr(), count) };
+    if acquired {
+        note(count, || k.host().holds(k.host().current_thread(), reference.address() as usize));
+    }
+    acquired.into()
+}
+
+/// Notes for a report of a deadlock that somebody uses it so often, or no more.
+fn note(count: u32, once: impl Fn()) {
+    // Who takes more at once than anybody has reason to is not told of exactly.
+    (0..count.min(64)).for_each(|_| once());
 }
 
 /// Stops being a user.
@@ -35,6 +45,7 @@ pub(crate) fn ExReleaseRundownProtection(k: &Kernel, reference: Guest<EX_RUNDOWN
 
 /// Stops being several users.
 pub(crate) fn ExReleaseRundownProtectionEx(k: &Kernel, reference: Guest<EX_RUNDOWN_REF>, count: u32) {
+    note(count, || k.host().lets_go(k.host().current_thread(), reference.address() as usize));
     // SAFETY: as above.
     unsafe { k.executive().ExReleaseRundownProtectionEx(reference.ptr(), count) };
 }
