@@ -10,7 +10,7 @@ use crate::toolchain::Toolchain;
 use crate::{Failure, read, root, write};
 
 /// The folders of `drivers/` that hold sources.
-const GROUPS: [&str; 4] = ["fixtures", "races", "samples", "victims"];
+const GROUPS: [&str; 5] = ["faults", "fixtures", "races", "samples", "victims"];
 
 /// Says what the committed files are worth on this machine.
 #[derive(Debug, PartialEq, Eq)]

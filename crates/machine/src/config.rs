@@ -12,6 +12,8 @@ pub struct Config {
     /// Order of threads to play again, instead of the one the seed chooses.
     #[serde(skip)]
     pub schedule: Option<record::Schedule>,
+    /// A call of a driver to make fail, for a look at its error paths.
+    pub faults: Option<record::FaultPlan>,
     /// Wall time one step (a load, a notify, an unload) may take before the machine is stopped. The clock drivers see
     /// is virtual and has nothing to do with it.
     pub timeout: Duration,
@@ -31,6 +33,7 @@ impl Default for Config {
             profile: "win11-24h2".into(),
             seed: 0,
             schedule: None,
+            faults: None,
             timeout: Duration::from_secs(10),
             trace_exports: false,
             kernel_listeners: true,

@@ -9,6 +9,7 @@ use core::convert::Infallible;
 use nt::{Irql, NTSTATUS, Pod};
 use record::What;
 
+use crate::failure;
 use crate::frame::CallFrame;
 use crate::guest::Guest;
 use crate::kernel::Kernel;
@@ -124,7 +125,8 @@ impl Export {
             host.emit(What::ExportCalled { name: self.name.into(), arguments: frame.registers() });
         }
         host.scheduling_point();
-        let value = (self.handler)(kernel, frame);
+        let injected = if host.injects() { failure::injected(kernel, self, frame) } else { None };
+        let value = injected.unwrap_or_else(|| (self.handler)(kernel, frame));
         if tracing {
             host.emit(What::ExportReturned { name: self.name.into(), value });
         }

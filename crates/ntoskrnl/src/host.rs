@@ -87,6 +87,16 @@ pub trait Host: Platform + Sync {
         0x10_0000_0000
     }
 
+    /// Returns whether calls may be made to fail, so that [`Host::fails`] is worth asking.
+    fn injects(&self) -> bool {
+        false
+    }
+
+    /// Returns whether the call of `export` that is being served, which can fail, fails now.
+    fn fails(&self, _export: &str) -> bool {
+        false
+    }
+
     /// Returns whether every export call becomes two events.
     fn tracing(&self) -> bool {
         false

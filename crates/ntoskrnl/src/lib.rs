@@ -31,6 +31,7 @@ mod crt;
 mod data;
 mod dbg;
 mod ex;
+mod failure;
 mod format;
 mod frame;
 mod host;

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::{BugcheckRecord, PageableSection, PoolBlockLeft, PoolMisuse, Snapshot, Wait};
+use crate::{BugcheckRecord, FaultId, PageableSection, PoolBlockLeft, PoolMisuse, Snapshot, Wait};
 
 /// One thing that happened, where and when it happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +101,7 @@ impl What {
         matches!(
             self,
             Self::AbsentExport { .. }
+                | Self::FallibleCall { .. }
                 | Self::IrqlContract { .. }
                 | Self::DeviceCreated { .. }
                 | Self::CreateAttempt { .. }
@@ -451,6 +452,13 @@ pub enum What {
         base: u64,
         /// The sections.
         sections: Vec<PageableSection>,
+    },
+    /// A call that can fail, told for each path to one where a run watches them, and for the one that was made to fail.
+    FallibleCall {
+        /// The call and the path to it.
+        fault: FaultId,
+        /// Whether it was made to fail.
+        failed: bool,
     },
     /// A pageable section was locked into memory, or unlocked.
     SectionLocked {

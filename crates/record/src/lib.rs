@@ -14,6 +14,7 @@ extern crate alloc;
 mod difference;
 mod ending;
 mod event;
+mod fault;
 mod finding;
 mod found;
 mod module;
@@ -27,6 +28,7 @@ mod wait;
 pub use difference::{Change, Difference, ListenerChange, ObjectChange};
 pub use ending::{BugcheckRecord, Ending, HangRecord, Registers};
 pub use event::{Access, CreateOutcome, EntryPoint, Event, Mode, RefusedBecause, What};
+pub use fault::{FaultId, FaultPlan};
 pub use finding::{Finding, RuleId, Severity};
 pub use found::{
     Anomaly, Because, Confidence, Evidence, FoundListener, FoundObject, Inspection, Remnant, UnloadedRange,

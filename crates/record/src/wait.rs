@@ -354,8 +354,16 @@ mod tests {
 
     #[test]
     fn the_routine_that_an_unregistration_waits_for_is_named_with_who_runs_it() {
-        let event =
-            |thread, what| Event { sequence: 0, time: 0, processor: 0, thread, irql: 0, caller: None, what };
+        let event = |thread, what| Event {
+            sequence: 0,
+            time: 0,
+            processor: 0,
+            thread,
+            irql: 0,
+            caller: None,
+            stack: Vec::new(),
+            what,
+        };
         let begin = What::DeliveryBegin { object: 1, registration: 0x5000, routine: 0x1_0200, context: 0 };
         let end = What::DeliveryEnd { registration: 0x5000, routine: 0x1_0200, irql: 0 };
         let registered = What::Registered { object: 1, registration: 0x5000, routine: 0x1_0200, context: 0 };

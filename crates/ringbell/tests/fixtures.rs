@@ -378,7 +378,9 @@ fn rb005_to_rb021_catch_the_culprit_and_spare_the_near_miss() {
     ] {
         let report = play(culprits, &[]);
         let found: Vec<u16> = report.findings.iter().map(|finding| finding.rule.0).collect();
-        assert_eq!(found, [rule], "{}", ringbell::story(&report));
+        // A `DriverEntry` that fails is audited like an unload, which finds the cause before its effect.
+        let before: &[u16] = if culprits[0] == "entry-fails-registered" { &[3, 1] } else { &[] };
+        assert_eq!(found, [before, &[rule]].concat(), "{}", ringbell::story(&report));
         assert!(report.worst() >= Some(Severity::Warning));
         let report = play(near, &[]);
         assert!(report.findings.is_empty(), "{}", ringbell::story(&report));

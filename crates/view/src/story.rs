@@ -31,6 +31,7 @@ pub fn story(report: &Report) -> String {
     ending(report, &mut out);
     stayed(report, &mut out);
     findings(report, &mut out);
+    made_to_fail(report, &mut out);
     expectations(report, &mut out);
     schedule(report, &mut out);
     let _ = writeln!(out, "\nverdict: {}", verdict(report));
@@ -287,6 +288,11 @@ impl Teller<'_> {
                     plural(*locks as usize, "lock")
                 ));
             }
+            What::FallibleCall { fault, failed: true } => {
+                let from = event.caller.map(|caller| self.place(caller)).unwrap_or_default();
+                self.line(&format!("made to fail: {}, called at {from}", fault.export));
+            }
+            What::FallibleCall { .. } => {}
             What::ApcDisableLeft { routine, .. } => {
                 let place = self.place(*routine);
                 self.line(&format!("{place} returned with another count of disabled APCs"));
@@ -439,6 +445,16 @@ fn ending(report: &Report, out: &mut String) {
     }
     for why in &report.tainted {
         let _ = writeln!(out, "\n*** tainted: {}", printable(why));
+    }
+}
+
+/// Tells which call was made to fail: what is wrong with the run may follow from it.
+fn made_to_fail(report: &Report, out: &mut String) {
+    for event in &report.events {
+        let What::FallibleCall { fault, failed: true } = &event.what else { continue };
+        let _ = writeln!(out, "\nin this run a call of {} was made to fail", printable(&fault.export));
+        stack(report, &event.stack, "  ", out);
+        let _ = writeln!(out, "  replay with `--fault {fault}`");
     }
 }
 

@@ -43,6 +43,7 @@ impl Base {
         let settled = Config {
             seed: config.seed,
             schedule: config.schedule.clone(),
+            faults: config.faults.clone(),
             timeout: config.timeout,
             trace_exports: config.trace_exports,
             event_limit: config.event_limit,

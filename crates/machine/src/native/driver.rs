@@ -26,6 +26,14 @@ pub(crate) struct Drivers {
     next: u64,
 }
 
+impl Drivers {
+    /// Returns the driver that an address lies in, and the offset.
+    pub(crate) fn locate(&self, address: u64) -> Option<(&str, u64)> {
+        let inside = |driver: &&Driver| (driver.base..driver.base + driver.size).contains(&address);
+        self.list.iter().find(inside).map(|driver| (driver.name.as_str(), address - driver.base))
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Driver {
     name: String,
@@ -96,8 +104,7 @@ pub(crate) fn load(world: &'static World, name: &str, bytes: &[u8]) -> Result<Lo
             unsafe { memory::withdraw(base + u64::from(range.rva), u64::from(range.size)) };
         }
     } else {
-        world.kernel().finish_work_of(object.address());
-        remove(world, name);
+        depart(world, name, base..base + size, object.address());
     }
     Ok(Loaded { base, size, status })
 }
@@ -215,10 +222,16 @@ pub(crate) fn unload(world: &'static World, name: &str) -> Result<UnloadOutcome,
         known.leaving = true;
     }
     enter(world, EntryPoint::DriverUnload, name, routine, &[driver.object.address()]);
-    world.kernel().finish_work_of(driver.object.address());
+    depart(world, name, driver.base..driver.base + driver.size, driver.object.address());
+    Ok(UnloadOutcome::Unloaded)
+}
+
+/// What follows a `DriverUnload`, and a `DriverEntry` that failed: work that is under way ends, what is left behind is
+/// told, and the image goes.
+fn depart(world: &'static World, name: &str, image: std::ops::Range<u64>, object: u64) {
+    world.kernel().finish_work_of(object);
     world.kernel().settle();
     world.kernel().executive().check_pool(PoolNoticed::Unload);
-    let image = driver.base..driver.base + driver.size;
     let blocks: Vec<PoolBlockLeft> = world
         .kernel()
         .executive()
@@ -237,7 +250,6 @@ pub(crate) fn unload(world: &'static World, name: &str) -> Result<UnloadOutcome,
     }
     world.record(What::Audit { driver: Some(name.into()), snapshot: world.snapshot() });
     remove(world, name);
-    Ok(UnloadOutcome::Unloaded)
 }
 
 /// Looks whether a driver could be asked to leave.

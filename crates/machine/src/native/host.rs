@@ -169,6 +169,14 @@ impl Platform for World {
 }
 
 impl Host for World {
+    fn injects(&self) -> bool {
+        self.config().faults.is_some()
+    }
+
+    fn fails(&self, export: &str) -> bool {
+        self.make_fail(export)
+    }
+
     fn is_guest(&self, address: u64, bytes: u64) -> bool {
         plan::is_guest(address, bytes)
     }

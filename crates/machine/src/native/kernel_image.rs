@@ -66,6 +66,12 @@ pub(crate) fn stub(number: u64) -> u64 {
     KERNEL_IMAGE.base + STUBS + number * SLOT
 }
 
+/// Returns the number of the export whose stub is at `address`; numbers beyond the last export are possible.
+pub(crate) fn stub_at(address: u64) -> Option<usize> {
+    let offset = address.checked_sub(stub(0))?;
+    if offset.is_multiple_of(SLOT) { usize::try_from(offset / SLOT).ok() } else { None }
+}
+
 /// Lays the image out.
 pub(crate) fn build(contents: &Contents<'_>) -> Built {
     let stubs = contents.code.len() as u64 * SLOT;

@@ -18,6 +18,7 @@ mod ending;
 pub(crate) mod exercise;
 mod exit;
 mod fault;
+mod faults;
 mod fiber;
 mod fork;
 #[cfg(test)]

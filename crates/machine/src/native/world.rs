@@ -16,6 +16,7 @@ use record::{Event, Schedule, What};
 use super::absent::Absent;
 use super::channel::Channel;
 use super::decoy::Decoy;
+use super::faults::Faults;
 use super::kernel_image::{self, Contents};
 use super::pages::Pages;
 use super::paging::Paging;
@@ -62,6 +63,7 @@ pub(crate) struct World {
     pub(super) modules: Cell<*mut nt::LIST_ENTRY>,
     pub(super) kernel: OnceCell<&'static Kernel>,
     random: Random,
+    pub(super) faults: Faults,
     points: Cell<u64>,
     emulated: RefCell<BTreeSet<u64>>,
     pub(super) jobs: RefCell<VecDeque<super::run::Job>>,
@@ -206,6 +208,7 @@ impl World {
             modules: Cell::new(std::ptr::null_mut()),
             kernel: OnceCell::new(),
             random,
+            faults: Faults::default(),
             points: Cell::new(0),
             emulated: RefCell::default(),
             jobs: RefCell::default(),

@@ -1,5 +1,7 @@
 //! `ringbell explore`: many schedules, what they showed, and how to have it again.
 
+mod faults;
+
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -39,13 +41,17 @@ pub(super) struct Arguments {
     /// Most schedules tried to make that of a find shorter; 0 leaves it as it is
     #[arg(long, value_name = "NUMBER", default_value_t = ringbell::explore::TRIES)]
     tries: u64,
+    /// Instead of schedules, let each call that can fail fail once for each path to it, until no new one appears
+    #[arg(long, conflicts_with_all = ["first_seed", "jobs", "keep_going", "tries"])]
+    faults: bool,
     /// How the answer is written
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
 /// Options of the search, which have no place in the command that plays one run again; with whether a value follows.
-const OWN: [(&str, bool); 7] = [
+const OWN: [(&str, bool); 8] = [
+    ("--faults", false),
     ("--schedules", true),
     ("--first-seed", true),
     ("--jobs", true),
@@ -64,6 +70,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         return Err(Failure::new("`--schedules 0` tries nothing").hint("give the number of schedules to try"));
     }
     let scenario = arguments.told.scenario(&arguments.drivers)?;
+    if arguments.faults {
+        return faults::run(&scenario, arguments.schedules, arguments.format);
+    }
     let mut explore = Explore::new(scenario);
     explore.first_seed = arguments.first_seed;
     explore.schedules = arguments.schedules;

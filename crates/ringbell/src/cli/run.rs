@@ -53,6 +53,9 @@ pub(super) struct Told {
     /// Play this schedule again, as a report shows it (`s1:12=256,40=step`), instead of the seed's
     #[arg(long, value_name = "TEXT")]
     schedule: Option<String>,
+    /// Make a call fail: the number among the calls that can fail (`3`), or its name as `ringbell explore --faults` shows it
+    #[arg(long, value_name = "CALL")]
+    fault: Option<String>,
     /// Most events of the run; one more ends it [default: 1000000]
     #[arg(long, value_name = "NUMBER")]
     event_limit: Option<u64>,
@@ -116,6 +119,9 @@ impl Told {
         }
         if let Some(text) = &self.schedule {
             config.schedule = Some(scenario::schedule(text)?);
+        }
+        if let Some(text) = &self.fault {
+            config.faults = Some(scenario::fault(text)?);
         }
         if let Some(limit) = self.event_limit {
             config.event_limit = limit;

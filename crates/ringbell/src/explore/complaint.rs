@@ -25,6 +25,12 @@ impl Complaint {
     }
 }
 
+/// A driver whose `DriverEntry` failed.
+pub(super) const DOES_NOT_START: &str = "a driver that does not start";
+
+/// What a scenario expects and did not come.
+pub(super) const NOT_EXPECTED: &str = "not as expected";
+
 /// Returns everything that is wrong with a run, each once. What a scenario expects is not wrong, and notes are not
 /// either.
 pub fn complaints(report: &Report) -> Vec<Complaint> {
@@ -56,15 +62,11 @@ pub fn complaints(report: &Report) -> Vec<Complaint> {
     for driver in report.failed_drivers() {
         let status = NTSTATUS(driver.entry_status.unwrap_or_default());
         let message = format!("`DriverEntry` returned {status}");
-        add("a driver that does not start".into(), driver.name.clone(), message);
+        add(DOES_NOT_START.into(), driver.name.clone(), message);
     }
     for check in report.expectations.failed() {
         let got = check.got.clone().unwrap_or_default();
-        add(
-            "not as expected".into(),
-            check.expected.clone(),
-            format!("expected {}, got {got}", check.expected),
-        );
+        add(NOT_EXPECTED.into(), check.expected.clone(), format!("expected {}, got {got}", check.expected));
     }
     for taint in &report.tainted {
         add("records that cannot be trusted".into(), String::new(), taint.clone());

@@ -7,6 +7,7 @@
 //! the first find, that is the one with the lowest seed, and whatever a job found beyond it is dropped.
 
 mod complaint;
+mod faults;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -20,6 +21,7 @@ use crate::{Base, Machine, Shortest, shortest};
 use ::machine::{Config, MachineError};
 
 pub use complaint::{Complaint, complaints};
+pub use faults::{FaultFind, FaultSearch, fail_each};
 
 /// Most schedules tried to make that of a find shorter, unless told otherwise.
 pub const TRIES: u64 = 1000;

@@ -13,8 +13,8 @@ use super::settings::{FINDING, RUN, STEP, TOP};
 use super::source::Source;
 use super::value::{Item, Table, Value};
 use super::{
-    Act, DriverImage, ExpectedEnding, ExpectedFinding, Level, Mistake, Scenario, Step, limit, rule, schedule,
-    seed,
+    Act, DriverImage, ExpectedEnding, ExpectedFinding, Level, Mistake, Scenario, Step, fault, limit, rule,
+    schedule, seed,
 };
 
 /// Longest scenario file taken.
@@ -154,6 +154,9 @@ impl Reader<'_> {
         }
         if let Some(value) = top.get("schedule") {
             config.schedule = Some(schedule(value.text()?).map_err(|mistake| value.wrong(mistake))?);
+        }
+        if let Some(value) = top.get("fault") {
+            config.faults = Some(fault(value.text()?).map_err(|mistake| value.wrong(mistake))?);
         }
         if let Some(value) = top.get("timeout") {
             config.timeout = limit(value.text()?).map_err(|mistake| value.wrong(mistake))?;

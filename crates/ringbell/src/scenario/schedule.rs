@@ -1,6 +1,6 @@
-//! Seeds and schedules as people write them.
+//! Seeds, schedules and faults as people write them.
 
-use record::{BadSchedule, Schedule};
+use record::{BadSchedule, FaultPlan, Schedule};
 
 use super::Mistake;
 
@@ -19,6 +19,17 @@ impl From<BadSchedule> for Mistake {
 /// It is no number, or of another version.
 pub fn seed(text: &str) -> Result<u64, Mistake> {
     Ok(record::parse_seed(text)?)
+}
+
+/// Reads which call is to fail: a number from 1, or a name such as `IoCreateDevice-00c0ffee00c0ffee`.
+///
+/// # Errors
+///
+/// It is neither.
+pub fn fault(text: &str) -> Result<FaultPlan, Mistake> {
+    text.parse().map_err(|error: String| {
+        Mistake::new(error, "`ringbell explore --faults` finds calls that can fail, and names them")
+    })
 }
 
 /// Reads a schedule: `s1:12=256,40=step`.

@@ -76,6 +76,12 @@ pub(super) const TOP: Keys = Keys {
             r#""s1:12=256,40=step""#,
             "a schedule to play again, as a report shows it, instead of the seed's",
         ),
+        key(
+            "fault",
+            "a text",
+            r#""3""#,
+            "a call to make fail: the number among the calls that can fail, or its name as a report shows it",
+        ),
         key("timeout", "a text", r#""10s""#, "wall time that each step may take"),
         key("event-limit", "a number", "1_000_000", "most events of the run; one more ends it"),
         key(

@@ -1,0 +1,76 @@
+//! Failures of calls: a driver that forgets to check one, one that leaks behind one, and a near miss.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+use std::path::Path;
+
+use record::{FaultPlan, What};
+use ringbell::explore::{FaultSearch, fail_each};
+use ringbell::scenario::DriverImage;
+use ringbell::{Config, Ending, Report, Scenario};
+
+fn scenario(name: &str) -> Scenario {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../drivers/bin").join(format!("{name}.sys"));
+    let image = DriverImage::read(&path).unwrap_or_else(|_| panic!("{}", path.display()));
+    Scenario::of(vec![image])
+}
+
+fn search(name: &str) -> FaultSearch {
+    let search = fail_each(&scenario(name), 100, |_, _, _| {}).unwrap();
+    assert!(search.always.is_empty(), "{name}: {:?}", search.always);
+    assert_eq!(search.left, 0, "{name}");
+    search
+}
+
+fn replay(name: &str, plan: FaultPlan) -> Report {
+    let mut scenario = scenario(name);
+    scenario.config = Config { faults: Some(plan), ..scenario.config };
+    scenario.run().unwrap()
+}
+
+#[test]
+fn an_allocation_that_is_not_checked_is_found_and_replayed() {
+    let search = search("fault-unchecked");
+    // Both go through one function; the call stacks tell them apart.
+    assert_eq!(search.failed, 2);
+    let [find] = &search.finds[..] else { panic!("{:?}", search.finds) };
+    assert_eq!(find.fault.export, "ExAllocatePoolWithTag");
+    assert!(find.path[0].contains("(Allocate+"), "{:?}", find.path);
+    assert!(find.path[1].contains("(DriverEntry+"), "{:?}", find.path);
+    assert!(find.complaints[0].what.starts_with("bugcheck"), "{:?}", find.complaints);
+    let again = replay("fault-unchecked", FaultPlan::At(find.fault.clone()));
+    assert_eq!((&again.ending, &again.events), (&find.report.ending, &find.report.events));
+    // The same by its number, and the first one by its own: the driver checks that one.
+    let second = replay("fault-unchecked", FaultPlan::Number(2));
+    assert_eq!(second.ending, again.ending);
+    let first = replay("fault-unchecked", FaultPlan::Number(1));
+    assert_eq!((first.ending, first.findings.len()), (Ending::Finished, 0));
+}
+
+#[test]
+fn what_stays_behind_on_an_error_path_is_found() {
+    let search = search("fault-leak");
+    assert_eq!(search.failed, 3);
+    let [find] = &search.finds[..] else { panic!("{:?}", search.finds) };
+    assert_eq!(find.fault.export, "ExRegisterCallback");
+    let rules: Vec<_> = find.report.findings.iter().map(|finding| finding.rule.to_string()).collect();
+    assert_eq!(rules, ["RB002", "RB014"]);
+    let story = ringbell::story(&find.report);
+    assert!(story.contains(&format!("`--fault {}`", find.fault)), "{story}");
+}
+
+#[test]
+fn a_driver_that_gives_everything_back_is_left_alone_and_its_hidden_path_is_tried() {
+    let search = search("fault-near-handled");
+    assert!(search.finds.is_empty(), "{:?}", search.finds);
+    // Three calls, and one that is made only behind the failure of the first.
+    assert_eq!(search.failed, 4);
+    let watched = replay("fault-near-handled", FaultPlan::Watch);
+    let paths = watched.events.iter().filter(|event| matches!(event.what, What::FallibleCall { .. }));
+    assert_eq!(paths.count(), 3);
+}
+
+#[test]
+fn a_limit_leaves_calls_untried_and_says_so() {
+    let search = fail_each(&scenario("fault-near-handled"), 1, |_, _, _| {}).unwrap();
+    assert_eq!((search.failed, search.left), (1, 3));
+}
