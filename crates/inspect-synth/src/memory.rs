@@ -25,6 +25,8 @@ pub struct Memory {
     forgotten: BTreeSet<u64>,
     next: u64,
     root: u64,
+    /// The table with 512 GiB per entry: the root, or with five levels the one below.
+    pml4: u64,
 }
 
 impl Memory {
@@ -32,7 +34,8 @@ impl Memory {
     #[must_use]
     pub fn new() -> Self {
         let root = 0x1A_D000;
-        let mut memory = Self { pages: BTreeMap::new(), forgotten: BTreeSet::new(), next: 0x400, root };
+        let mut memory =
+            Self { pages: BTreeMap::new(), forgotten: BTreeSet::new(), next: 0x400, root, pml4: root };
         // Entry 0x1ED maps the tables themselves, as Windows did before it began to choose the place at random.
         memory.write_physical(root + 8 * 0x1ED, &(root | 0x8000_0000_0000_0063).to_le_bytes());
         memory
@@ -42,6 +45,15 @@ impl Memory {
     #[must_use]
     pub fn root(&self) -> u64 {
         self.root
+    }
+
+    /// Puts a table on top, as with five-level paging: everything so far lies below its last entry, and it maps itself.
+    pub fn add_fifth_level(&mut self) {
+        let top = self.take(1);
+        self.write_physical(top + 8 * 0x1FF, &(self.pml4 | 0x63).to_le_bytes());
+        self.write_physical(top + 8 * 0x1ED, &(top | 0x8000_0000_0000_0063).to_le_bytes());
+        self.write_physical(self.pml4 + 8 * 0x1ED, &[0; 8]);
+        self.root = top;
     }
 
     /// Lists the physical pages that hold something, by frame number.
@@ -132,7 +144,7 @@ impl Memory {
     /// Maps one page of the given size. Both addresses are multiples of it.
     pub fn map(&mut self, va: u64, physical: u64, page: Page) {
         let index = |level: u32| (va >> (12 + 9 * level)) & 0x1FF;
-        let directory_pointers = self.below(self.root + 8 * index(3));
+        let directory_pointers = self.below(self.pml4 + 8 * index(3));
         let at = directory_pointers + 8 * index(2);
         if page == Page::Huge {
             assert_eq!((va | physical) & 0x3FFF_FFFF, 0);
@@ -168,7 +180,7 @@ impl Memory {
     /// Replaces the page-table entry of `va` (4 KiB pages) by raw bits.
     pub fn set_entry(&mut self, va: u64, raw: u64) {
         let index = |level: u32| (va >> (12 + 9 * level)) & 0x1FF;
-        let directory_pointers = self.below(self.root + 8 * index(3));
+        let directory_pointers = self.below(self.pml4 + 8 * index(3));
         let directory = self.below(directory_pointers + 8 * index(2));
         let table = self.below(directory + 8 * index(1));
         self.write_physical(table + 8 * index(0), &raw.to_le_bytes());
@@ -178,7 +190,7 @@ impl Memory {
     #[must_use]
     pub fn translate(&self, va: u64) -> Option<u64> {
         let index = |level: u32| (va >> (12 + 9 * level)) & 0x1FF;
-        let mut table = self.root;
+        let mut table = self.pml4;
         for level in [3, 2, 1] {
             let entry = self.entry_at(table + 8 * index(level));
             if entry & 1 == 0 {

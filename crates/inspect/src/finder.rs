@@ -14,7 +14,7 @@ use crate::memory_image::MemoryImage;
 use crate::modules::{self, Broken, KernelModule};
 use crate::pe::Pe;
 use crate::root::{self, Root, RootFoundBy};
-use crate::translate::{AddressSpace, canonical};
+use crate::translate::{AddressSpace, Paging};
 
 /// The search in physical memory.
 pub(crate) struct Finder<'i> {
@@ -28,6 +28,7 @@ pub(crate) struct Finder<'i> {
 
 /// What a page-table root leads to.
 struct Found {
+    paging: Paging,
     base: u64,
     found_by: BaseFoundBy,
 }
@@ -44,7 +45,11 @@ impl<'i> Finder<'i> {
             kernel.notes.push(KernelNote::NoRoot);
             return kernel;
         };
-        let space = self.space(root);
+        let paging = found.as_ref().map_or(Paging::FourLevels, |found| found.paging);
+        if paging == Paging::FiveLevels {
+            self.notes.push(KernelNote::FiveLevels);
+        }
+        let space = self.space(root, paging);
         let debugger_data = self.debugger_data(&space);
         if found.is_none() {
             self.notes.push(KernelNote::NoKernel);
@@ -126,16 +131,16 @@ impl<'i> Finder<'i> {
     }
 
     /// Returns the address space below a root, with the range of kernel addresses.
-    fn space(&mut self, root: Root) -> AddressSpace<'i> {
-        let (range, because) = self.range(root);
+    fn space(&mut self, root: Root, paging: Paging) -> AddressSpace<'i> {
+        let (range, because) = self.range(root, paging);
         if let Some(because) = because {
             self.notes.push(KernelNote::KernelRange { range, because });
         }
-        AddressSpace::new(self.physical, root.cr3, range)
+        AddressSpace::new(self.physical, root.cr3, paging, range)
     }
 
     /// Returns the range of kernel addresses, and why if it is not the upper half.
-    fn range(&self, root: Root) -> (KernelRange, Option<&'static str>) {
+    fn range(&self, root: Root, paging: Paging) -> (KernelRange, Option<&'static str>) {
         /// The last address of the lower half.
         const LOWER_LAST: u64 = 0x0000_7FFF_FFFF_FFFF;
         /// Where no kernel begins: user addresses of a machine whose kernel lies in the lower half.
@@ -143,13 +148,13 @@ impl<'i> Finder<'i> {
         if let Some(range) = self.options.kernel_range {
             return (range, None);
         }
-        let upper = (KernelRange::UPPER_HALF, None);
+        let upper = (paging.upper_half(), None);
         let Some(header) = self.image.header() else { return upper };
         let list = header.ps_loaded_module_list;
-        if list == 0 || KernelRange::UPPER_HALF.contains(list) || !canonical(list) {
+        if list == 0 || paging.upper_half().contains(list) || !paging.is_canonical(list) {
             return upper;
         }
-        let space = AddressSpace::new(self.physical, root.cr3, KernelRange::UPPER_HALF);
+        let space = AddressSpace::new(self.physical, root.cr3, paging, KernelRange::UPPER_HALF);
         let start = DebuggerData::read(&space, header.kd_debugger_data_block)
             .filter(|data| data.mm_system_range_start != 0)
             .and_then(|data| space.u64(data.mm_system_range_start).ok())
@@ -178,11 +183,18 @@ impl<'i> Finder<'i> {
     }
 
     /// Finds the kernel image below a root.
+    ///
+    /// No dump header holds CR4, which says how many levels there are. Read with one level too few or too many, entries of one
+    /// kind are taken for another and lead to no kernel image; so both are tried, the common one first.
     fn kernel_below(&self, root: Root) -> Option<Found> {
-        let (range, _) = self.range(root);
-        let space = AddressSpace::new(self.physical, root.cr3, range);
+        [Paging::FourLevels, Paging::FiveLevels].into_iter().find_map(|paging| self.kernel_at(root, paging))
+    }
+
+    fn kernel_at(&self, root: Root, paging: Paging) -> Option<Found> {
+        let (range, _) = self.range(root, paging);
+        let space = AddressSpace::new(self.physical, root.cr3, paging, range);
         let data = self.debugger_data(&space);
-        let found = |base, found_by| Some(Found { base, found_by });
+        let found = |base, found_by| Some(Found { paging, base, found_by });
         if let Some(data) = data.filter(|data| range.contains(data.kern_base)) {
             return found(data.kern_base, BaseFoundBy::DebuggerData);
         }

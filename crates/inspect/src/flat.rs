@@ -4,13 +4,12 @@
 //! images keep it. Which of the two a file does is told by its own page tables where they can be found.
 
 use crate::format::Format;
-use crate::memory::KernelRange;
 use crate::note::Note;
 use crate::physical::{FilePhysical, Map};
 use crate::root;
 use crate::runs::{Run, Runs};
 use crate::source::Source;
-use crate::translate::AddressSpace;
+use crate::translate::{AddressSpace, Paging};
 
 /// Where the hole begins.
 pub(crate) const HOLE: u64 = 0xC000_0000;
@@ -55,12 +54,18 @@ pub(crate) fn place(source: Source, format: Format, notes: &mut Vec<Note>) -> Fi
 /// Only memory below the hole is walked, where both ways agree.
 fn votes(flat: &FilePhysical, length: u64) -> Option<(u64, u64)> {
     let found = root::low_stub(flat).or_else(|| root::self_map(flat, HOLE, &mut |_| true))?;
-    let space = AddressSpace::new(flat, found.cr3, KernelRange::UPPER_HALF);
     let behind = length..length + (HOLE_END - HOLE);
-    let (mut end, mut inside) = (0, 0);
-    space.mappings(KernelRange::UPPER_HALF.first..=KernelRange::UPPER_HALF.last, &mut |_, translation| {
-        end += u64::from(behind.contains(&translation.physical));
-        inside += u64::from((HOLE..HOLE_END).contains(&translation.physical));
-    });
-    Some((end, inside))
+    let count = |paging: Paging| {
+        let upper_half = paging.upper_half();
+        let space = AddressSpace::new(flat, found.cr3, paging, upper_half);
+        let (mut end, mut inside) = (0, 0);
+        space.mappings(upper_half.first..=upper_half.last, &mut |_, translation| {
+            end += u64::from(behind.contains(&translation.physical));
+            inside += u64::from((HOLE..HOLE_END).contains(&translation.physical));
+        });
+        (end, inside)
+    };
+    // Read with one level too few, tables are taken for pages, of which there are fewer.
+    let votes = [Paging::FourLevels, Paging::FiveLevels].map(count);
+    votes.into_iter().max_by_key(|(end, inside)| end + inside)
 }

@@ -100,6 +100,8 @@ pub enum KernelNote {
         /// Why.
         because: &'static str,
     },
+    /// The page tables have five levels.
+    FiveLevels,
     /// Which modules were unloaded is not known.
     NoUnloaded {
         /// Why.
@@ -110,7 +112,7 @@ pub enum KernelNote {
 impl KernelNote {
     /// Returns whether a result may lack something because of this.
     pub fn is_partial(&self) -> bool {
-        !matches!(self, Self::KernelRange { .. } | Self::NoUnloaded { .. })
+        !matches!(self, Self::KernelRange { .. } | Self::FiveLevels | Self::NoUnloaded { .. })
     }
 
     /// Returns the next step, where there is one.
@@ -136,6 +138,9 @@ impl fmt::Display for KernelNote {
             Self::KernelRange { range, because } => {
                 write!(f, "kernel addresses are {:#x} to {:#x}, because {because}", range.first, range.last)
             }
+            Self::FiveLevels => f.write_str(
+                "the page tables have five levels (LA57): read with five they lead to a kernel image, with four to none",
+            ),
             Self::NoUnloaded { why } => write!(f, "unloaded modules are not known: {why}"),
         }
     }

@@ -61,4 +61,4 @@ pub use pe::{PdbId, Pe, PeFault, PeSection};
 pub use root::RootFoundBy;
 pub use scan::{Chunk, Hit, Needle, ScanOptions, ScanProgress, Scanned, scan, scan_needles};
 pub use symbols::{SymbolFiles, SymbolPath, SymbolsMissing};
-pub use translate::{AddressSpace, PageSize, Translation};
+pub use translate::{AddressSpace, PageSize, Paging, Translation};

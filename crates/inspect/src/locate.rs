@@ -8,7 +8,7 @@ use core::cell::Cell;
 use crate::fields::{u16_at, u64_at};
 use crate::memory::{KernelRange, Level, Memory as _, MemoryExt as _, Missing, PAGE_SIZE, Why};
 use crate::pe::{Pe, PeFault};
-use crate::translate::{AddressSpace, canonical};
+use crate::translate::{AddressSpace, Paging};
 
 /// How far back from an address inside it the kernel's header is looked for.
 const MAX_BACK: u64 = 64 << 20;
@@ -32,7 +32,7 @@ pub(crate) fn kernel_at(space: &AddressSpace<'_>, base: u64) -> Option<Pe> {
 
 /// Looks for the kernel's header from an address inside its image downwards.
 pub(crate) fn back_from(space: &AddressSpace<'_>, inside: u64) -> Option<Pe> {
-    if !canonical(inside) {
+    if !space.paging().is_canonical(inside) {
         return None;
     }
     let mut base = inside & !(PAGE_SIZE - 1);
@@ -65,8 +65,9 @@ pub(crate) fn handler(space: &AddressSpace<'_>, idt: u64) -> Option<u64> {
 
 /// Returns the addresses of all pages that begin an image, in order. `budget` is how many more looks are allowed.
 pub(crate) fn images(space: &AddressSpace<'_>, budget: &Cell<u64>) -> Vec<u64> {
+    let upper_half = [Paging::FourLevels, Paging::FiveLevels].map(Paging::upper_half);
     let range = match space.kernel_range() {
-        KernelRange::UPPER_HALF => BOOT_IMAGES,
+        whole if upper_half.contains(&whole) => BOOT_IMAGES,
         other => other,
     };
     let mut left = budget.get();

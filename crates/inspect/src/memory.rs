@@ -15,6 +15,8 @@ pub const PAGE_SIZE: u64 = 0x1000;
 /// A level of the x64 page tables, by the names the kernel debugger's `!pte` prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
+    /// Entry of the table above the PML4, 256 TiB, with five-level paging.
+    Top5,
     /// Entry of the top table (PML4), 512 GiB.
     Pxe,
     /// Entry of the page directory pointer table, 1 GiB.
@@ -28,6 +30,7 @@ pub enum Level {
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Top5 => "PML5 entry",
             Self::Pxe => "PXE",
             Self::Ppe => "PPE",
             Self::Pde => "PDE",
@@ -67,7 +70,13 @@ pub enum Why {
     /// The entry refers to a prototype entry, as shared and mapped sections do.
     #[error("described by a prototype entry (a shared section)")]
     Prototype,
-    /// Bits 47 to 63 of the address are not all equal.
+    /// The prototype entry that describes the page is not in the image.
+    #[error("described by a prototype entry (a shared section) that is itself not in the image")]
+    PrototypeMissing,
+    /// The prototype entry says that the content is in a mapped file.
+    #[error("paged out, to the file that is mapped there")]
+    InFile,
+    /// The bits above those that are translated do not equal the highest of these.
     #[error("not a canonical address")]
     NotCanonical,
     /// What describes the value, a count or a pointer, cannot be right.

@@ -3,8 +3,10 @@
 //! Valid entries are the processor's (Intel SDM, volume 3, chapter "Paging"): four levels, pages of 4 KiB, 2 MiB and
 //! 1 GiB. Invalid ones are the memory manager's (public PDB, `_MMPTE_TRANSITION`, `_MMPTE_SOFTWARE`,
 //! `_MMPTE_PROTOTYPE`): a *transition* page is on the standby or modified list and still holds its content, which is
-//! how names in paged pool survive in an image. Deliberately missing: five-level paging (`LA57`), and following
-//! prototype entries; both are said, not guessed.
+//! how names in paged pool survive in an image. A *prototype* entry holds the virtual address of the entry that all views of
+//! a section share, which is read in its place. With five levels (`LA57`) there is one more table on top; no dump header
+//! holds CR4, so how many levels there are is found out by what they lead to. Deliberately missing: the prototype entries
+//! that only a VAD names, which belong to processes.
 
 use core::ops::RangeInclusive;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +19,8 @@ const FRAME: u64 = 0x000F_FFFF_FFFF_F000;
 const TRANSITION_FRAME: u64 = 0x0000_FFFF_FFFF_F000;
 /// The entry is the processor's.
 const VALID: u64 = 1;
+/// `ProtoAddress` of an entry whose prototype entry only the VAD tree of the process knows.
+const PROTOTYPE_IN_VAD: u64 = 0xFFFF_FFFF_0000;
 /// The entry maps a page larger than 4 KiB.
 const LARGE: u64 = 1 << 7;
 /// An invalid entry refers to a prototype entry.
@@ -70,12 +74,58 @@ pub struct Translation {
     pub transition: bool,
 }
 
+/// How many levels the page tables have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Paging {
+    /// Four: addresses of 48 bits.
+    #[default]
+    FourLevels,
+    /// Five: addresses of 57 bits (`CR4.LA57`).
+    FiveLevels,
+}
+
+impl Paging {
+    /// Returns the levels from the top down, each with the lowest bit of the address that selects its entry.
+    const fn levels(self) -> &'static [(Level, u32)] {
+        const ALL: &[(Level, u32)] =
+            &[(Level::Top5, 48), (Level::Pxe, 39), (Level::Ppe, 30), (Level::Pde, 21), (Level::Pte, 12)];
+        match self {
+            Self::FourLevels => ALL.split_at(1).1,
+            Self::FiveLevels => ALL,
+        }
+    }
+
+    /// Returns how many bits of an address are translated.
+    const fn bits(self) -> u32 {
+        match self {
+            Self::FourLevels => 48,
+            Self::FiveLevels => 57,
+        }
+    }
+
+    /// Returns the upper half of the addresses.
+    pub const fn upper_half(self) -> KernelRange {
+        match self {
+            Self::FourLevels => KernelRange::UPPER_HALF,
+            Self::FiveLevels => KernelRange { first: 0xFF00_0000_0000_0000, last: u64::MAX },
+        }
+    }
+
+    /// Returns whether all bits above the translated ones equal the highest of these.
+    pub(crate) const fn is_canonical(self, address: u64) -> bool {
+        let top = (address as i64) >> (self.bits() - 1);
+        top == 0 || top == -1
+    }
+}
+
 /// An entry of the page tables, read.
 enum Entry {
     /// The next table, or the page itself.
     Frame { base: u64, transition: bool },
     /// A page larger than 4 KiB.
     Large(u64),
+    /// The entry at this virtual address counts instead.
+    Prototype(u64),
     /// Nothing to read, and why.
     Absent(Why),
 }
@@ -84,13 +134,19 @@ enum Entry {
 pub struct AddressSpace<'p> {
     physical: &'p dyn Physical,
     root: u64,
+    paging: Paging,
     kernel: KernelRange,
 }
 
 impl<'p> AddressSpace<'p> {
     /// Returns the address space below a page-table root. The low 12 bits of CR3 (PCID and cache bits) are ignored.
-    pub fn new(physical: &'p dyn Physical, cr3: u64, kernel: KernelRange) -> Self {
-        Self { physical, root: cr3 & FRAME, kernel }
+    pub fn new(physical: &'p dyn Physical, cr3: u64, paging: Paging, kernel: KernelRange) -> Self {
+        Self { physical, root: cr3 & FRAME, paging, kernel }
+    }
+
+    /// Returns how many levels the page tables have.
+    pub fn paging(&self) -> Paging {
+        self.paging
     }
 
     /// Returns the physical address of the top table.
@@ -109,28 +165,36 @@ impl<'p> AddressSpace<'p> {
     ///
     /// [`Missing`] with the reason the page tables give. Whether the image holds the page is not asked.
     pub fn translate(&self, address: u64) -> Result<Translation, Missing> {
+        self.walk(address, true)
+    }
+
+    fn walk(&self, address: u64, follow: bool) -> Result<Translation, Missing> {
         let missing = |why| Missing { address, why };
-        if !canonical(address) {
+        if !self.paging.is_canonical(address) {
             return Err(missing(Why::NotCanonical));
         }
         let mut table = self.root;
         let mut writable = true;
         let mut executable = true;
         let mut transition = false;
-        for (level, shift) in [(Level::Pxe, 39), (Level::Ppe, 30), (Level::Pde, 21), (Level::Pte, 12)] {
+        for &(level, shift) in self.paging.levels() {
             let index = (address >> shift) & 0x1FF;
             let mut raw = [0; 8];
             self.physical
                 .read(table + index * 8, &mut raw)
                 .map_err(|_| missing(Why::TableNotInImage { level }))?;
             let raw = u64::from_le_bytes(raw);
-            let entry = self.decode(raw, level);
             if raw & VALID != 0 {
                 writable &= raw & 2 != 0;
                 executable &= raw & NO_EXECUTE == 0;
             }
-            match entry {
+            match self.decode(raw, level) {
                 Entry::Absent(why) => return Err(missing(why)),
+                Entry::Prototype(at) => {
+                    let (base, is) = self.prototype(at, follow).map_err(missing)?;
+                    transition |= is;
+                    table = base;
+                }
                 Entry::Large(base) => {
                     let page = if level == Level::Ppe { PageSize::Huge } else { PageSize::Large };
                     let physical = base + (address & (page.bytes() - 1));
@@ -146,6 +210,26 @@ impl<'p> AddressSpace<'p> {
         Ok(Translation { physical, page: PageSize::Small, writable, executable, transition })
     }
 
+    /// Reads a prototype entry: the page that it names, and whether that is in transition.
+    ///
+    /// Prototype entries lie in paged pool, which may itself be paged out, but never behind another prototype entry; so one
+    /// that does is not followed, and the walk ends.
+    fn prototype(&self, at: u64, follow: bool) -> Result<(u64, bool), Why> {
+        if !follow || !self.paging.is_canonical(at) || !at.is_multiple_of(8) {
+            return Err(Why::Prototype);
+        }
+        let place = self.walk(at, false).map_err(|_| Why::PrototypeMissing)?;
+        let mut raw = [0; 8];
+        self.physical.read(place.physical, &mut raw).map_err(|_| Why::PrototypeMissing)?;
+        match self.decode(u64::from_le_bytes(raw), Level::Pte) {
+            Entry::Frame { base, transition } => Ok((base, transition)),
+            // In a prototype entry the same bit means that the content is in a mapped file (`_MMPTE_SUBSECTION`).
+            Entry::Prototype(_) | Entry::Absent(Why::Prototype) => Err(Why::InFile),
+            Entry::Absent(why) => Err(why),
+            Entry::Large(_) => Err(Why::Prototype),
+        }
+    }
+
     /// Reads the meaning of an entry at a level.
     fn decode(&self, raw: u64, level: Level) -> Entry {
         if raw & VALID != 0 {
@@ -155,12 +239,15 @@ impl<'p> AddressSpace<'p> {
                 _ => Entry::Frame { base: raw & FRAME, transition: false },
             };
         }
-        // The memory manager keeps the kernel's top table valid; an invalid entry there is no software entry.
-        if raw == 0 || level == Level::Pxe {
+        // The memory manager keeps the kernel's top tables valid; an invalid entry there is no software entry.
+        if raw == 0 || matches!(level, Level::Top5 | Level::Pxe) {
             return Entry::Absent(Why::NotPresent { level });
         }
         if raw & PROTOTYPE != 0 {
-            return Entry::Absent(Why::Prototype);
+            // `ProtoAddress`: the upper 48 bits, signed.
+            let at = ((raw as i64) >> 16) as u64;
+            let known = level == Level::Pte && at & 0xFFFF_FFFF_FFFF != PROTOTYPE_IN_VAD;
+            return if known { Entry::Prototype(at) } else { Entry::Absent(Why::Prototype) };
         }
         if raw & TRANSITION != 0 {
             return Entry::Frame { base: self.unswizzle(raw), transition: true };
@@ -235,9 +322,7 @@ struct Walk<'w, 'p> {
 impl Walk<'_, '_> {
     /// Visits the pages below the table at `so_far.physical`, whose first entry maps `base`.
     fn table(&mut self, depth: usize, so_far: Translation, base: u64) {
-        const LEVELS: [(Level, u32); 4] =
-            [(Level::Pxe, 39), (Level::Ppe, 30), (Level::Pde, 21), (Level::Pte, 12)];
-        let (level, shift) = LEVELS[depth];
+        let (level, shift) = self.space.paging.levels()[depth];
         if self.seen.len() >= MAX_TABLES {
             self.complete = false;
             return;
@@ -256,9 +341,8 @@ impl Walk<'_, '_> {
                 continue;
             }
             let mut address = base | (index as u64) << shift;
-            if depth == 0 && address & (1 << 47) != 0 {
-                address |= 0xFFFF_0000_0000_0000;
-            }
+            let unused = u64::BITS - self.space.paging.bits();
+            address = (((address << unused) as i64) >> unused) as u64;
             if address > *self.range.end() || address + ((1 << shift) - 1) < *self.range.start() {
                 continue;
             }
@@ -268,7 +352,8 @@ impl Walk<'_, '_> {
                 here.executable &= raw & NO_EXECUTE == 0;
             }
             match self.space.decode(raw, level) {
-                Entry::Absent(_) => {}
+                // A view of a section holds no pool and no image of the boot.
+                Entry::Absent(_) | Entry::Prototype(_) => {}
                 Entry::Large(physical) => {
                     let page = if level == Level::Ppe { PageSize::Huge } else { PageSize::Large };
                     (self.visit)(address, Translation { physical, page, ..here });
@@ -314,10 +399,4 @@ impl Memory for AddressSpace<'_> {
     fn physical_of(&self, address: u64) -> Option<u64> {
         self.translate(address).ok().map(|translation| translation.physical)
     }
-}
-
-/// Returns whether bits 47 to 63 are all equal.
-pub(crate) const fn canonical(address: u64) -> bool {
-    let top = (address as i64) >> 47;
-    top == 0 || top == -1
 }

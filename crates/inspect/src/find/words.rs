@@ -25,8 +25,8 @@ pub(crate) fn value<T>(read: Result<T, Missing>) -> Value<T> {
 
 fn because(why: Why) -> Because {
     match why {
-        Why::NotInImage | Why::CutOff => Because::NotInImage,
-        Why::PagedOut => Because::PagedOut,
+        Why::NotInImage | Why::CutOff | Why::PrototypeMissing => Because::NotInImage,
+        Why::PagedOut | Why::InFile => Because::PagedOut,
         _ => Because::Unreadable,
     }
 }

@@ -137,3 +137,34 @@ fn names_of_other_objects_may_be_paged_out() {
     assert_eq!(found.partial, [""; 0]);
     assert_eq!(found.objects.len(), world.objects.len());
 }
+
+#[test]
+fn five_level_page_tables_are_told_by_where_they_lead() {
+    for form in Form::ALL {
+        let mut world = World::booted(Era::TwentyFourH2);
+        world.memory.add_fifth_level();
+        let found = look(&world, form);
+        assert_eq!(kinds(&found), [""; 0], "{form:?}");
+        assert_eq!(found.partial, [""; 0], "{form:?}");
+        assert_eq!(found.objects.len(), world.objects.len(), "{form:?}");
+        assert!(found.notes.iter().any(|note| note.contains("LA57")), "{form:?}: {:?}", found.notes);
+    }
+}
+
+#[test]
+fn a_name_behind_a_prototype_entry_is_read() {
+    let mut world = World::booted(Era::TwentyFourH2);
+    let object = world.named("VendorEvents");
+    // Before the name, which takes a page of its own.
+    let place = world.take(true, 0x20, *b"MmSt").start;
+    let block = world.take(true, 0xF00, *b"ObNm").start;
+    world.memory.write(block, &world.memory.read(world.memory.get64(object.name_info + 0x10), 24));
+    world.memory.put64(object.name_info + 0x10, block);
+    let frame = world.memory.translate(block).unwrap() & !0xFFF;
+    // In transition, as a page of a section that nobody maps any more.
+    world.memory.put64(place, frame | 0x890);
+    world.memory.set_entry(block, place << 16 | 0x400);
+    let found = look(&world, Form::Full);
+    assert_eq!(at(&found, object.body).display_name(), "\\Callback\\VendorEvents");
+    assert_eq!(found.partial, [""; 0]);
+}

@@ -67,6 +67,11 @@ fn memory_that_is_no_file_is_gathered_alike() {
         let places: Vec<_> = of_file.iter().map(|(first, bytes)| (*first, bytes.len())).collect();
         assert_eq!(places, [(0x1800, 0x8800), (0x0123_4000, 0x800)]);
     }
-    let space = ringbell_inspect::AddressSpace::new(&sparse, ROOT, ringbell_inspect::KernelRange::UPPER_HALF);
+    let space = ringbell_inspect::AddressSpace::new(
+        &sparse,
+        ROOT,
+        ringbell_inspect::Paging::FourLevels,
+        ringbell_inspect::KernelRange::UPPER_HALF,
+    );
     assert_eq!(space.physical_of(KERNEL + 0x1234), Some(0x6234));
 }

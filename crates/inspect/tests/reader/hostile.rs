@@ -183,7 +183,8 @@ fn one_page_mapped_everywhere_is_walked_in_bounds() {
     guest.write(0x3000, b"MZ");
     let image = open(files::full(&guest)).unwrap();
     let physical = image.physical().unwrap();
-    let space = AddressSpace::new(physical, ROOT, KernelRange::UPPER_HALF);
+    let space =
+        AddressSpace::new(physical, ROOT, ringbell_inspect::Paging::FourLevels, KernelRange::UPPER_HALF);
     let pages = [0x1000, 0x2000, 0x3000].into();
     assert_eq!(space.virtual_of(&pages).len(), 3);
     assert!(Kernel::find(&image, FindOptions::default()).base.is_none());

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ringbell_inspect::{
-    AddressSpace, KernelRange, Level, Memory as _, MemoryExt as _, Missing, PageSize, Physical, Why,
+    AddressSpace, KernelRange, Level, Memory as _, MemoryExt as _, Missing, PageSize, Paging, Physical, Why,
 };
 
 use crate::sparse::Sparse;
@@ -26,6 +26,18 @@ fn machine() -> Sparse {
     memory.put(0x4000 + 3 * 8, 0x1234_0000_0080); // in the paging file
     memory.put(0x4000 + 4 * 8, 0x80); // demand zero
     memory.put(0x4000 + 5 * 8, 0xFFFF_8A00_1234_0400); // prototype
+    // Prototype entries at 0xFFFFF800_0000_8000: in transition, in a file, in the paging file; and two that are not there.
+    memory.put(0x4000 + 8 * 8, 0x8063);
+    for (page, prototype) in [(9, 0x00), (10, 0x08), (11, 0x10)] {
+        memory.put(0x4000 + page * 8, ((KERNEL + 0x8000 + prototype) << 16) | 0x400);
+    }
+    memory.put(0x4000 + 12 * 8, ((KERNEL + 0x3000) << 16) | 0x400);
+    memory.put(0x4000 + 13 * 8, 0xFFFF_FFFF_0000_0400); // known to the VAD only
+    memory.put(0x4000 + 14 * 8, ((KERNEL + 0xF000) << 16) | 0x400); // behind itself
+    memory.put(0x4000 + 15 * 8, ((KERNEL + 0xF000) << 16) | 0x400);
+    memory.put(0x8000, 0x6880 | 0x10);
+    memory.put(0x8008, 0xFFFF_8A00_1234_0400);
+    memory.put(0x8010, 0x1234_0000_0080);
     memory.put(0x4000 + 7 * 8, 0x0077_7063); // valid, the page not in the image
     memory.fill(0x5000, 0x55);
     memory.fill(0x6000, 0x66);
@@ -36,7 +48,7 @@ fn machine() -> Sparse {
 
 fn space(memory: &dyn Physical) -> AddressSpace<'_> {
     // PCID bits in CR3 are no part of the address.
-    AddressSpace::new(memory, 0x1000 | 0x002, KernelRange::UPPER_HALF)
+    AddressSpace::new(memory, 0x1000 | 0x002, Paging::FourLevels, KernelRange::UPPER_HALF)
 }
 
 #[test]
@@ -65,13 +77,48 @@ fn transition_pages_are_read() {
 }
 
 #[test]
+fn prototype_entries_are_followed_once() {
+    let memory = machine();
+    let space = space(&memory);
+    assert_eq!(space.u32(KERNEL + 0x9010), Ok(0x6666_6666));
+    assert!(space.translate(KERNEL + 0x9010).unwrap().transition);
+    let why = |address| space.u8(address).unwrap_err().why;
+    assert_eq!(why(KERNEL + 0xA000), Why::InFile);
+    assert_eq!(why(KERNEL + 0xB000), Why::PagedOut);
+    assert_eq!(why(KERNEL + 0xC000), Why::PrototypeMissing);
+    assert_eq!(why(KERNEL + 0xD000), Why::Prototype);
+    assert_eq!(why(KERNEL + 0xE000), Why::PrototypeMissing);
+    assert_eq!(why(KERNEL + 0xF000), Why::PrototypeMissing);
+}
+
+#[test]
+fn five_levels_translate_as_four_below_the_top() {
+    let mut memory = machine();
+    memory.put(0x9000 + 0x1FF * 8, 0x1063);
+    memory.put(0x9000 + 0x100 * 8, 0x1063);
+    let top = AddressSpace::new(&memory, 0x9000, Paging::FiveLevels, Paging::FiveLevels.upper_half());
+    assert_eq!(top.translate(KERNEL + 0x123).unwrap().physical, 0x5123);
+    // An address of 57 bits that is none of 48.
+    let wide = 0xFF00_F800_0000_0123;
+    assert_eq!(top.translate(wide).unwrap().physical, 0x5123);
+    assert_eq!(space(&memory).translate(wide).unwrap_err().why, Why::NotCanonical);
+    assert_eq!(top.u8(1 << 60).unwrap_err().why, Why::NotCanonical);
+    assert_eq!(top.u8(0).unwrap_err().why, Why::NotPresent { level: Level::Top5 });
+    let mut lowest = None;
+    top.mappings(0xFF00_0000_0000_0000..=u64::MAX, &mut |address, _| {
+        lowest.get_or_insert(address);
+    });
+    assert_eq!(lowest, Some(wide & !0xFFF));
+}
+
+#[test]
 fn an_absent_page_says_why() {
     let memory = machine();
     let space = space(&memory);
     let why = |address| space.u8(address).unwrap_err().why;
     assert_eq!(why(KERNEL + 0x3000), Why::PagedOut);
     assert_eq!(why(KERNEL + 0x4000), Why::DemandZero);
-    assert_eq!(why(KERNEL + 0x5000), Why::Prototype);
+    assert_eq!(why(KERNEL + 0x5000), Why::PrototypeMissing);
     assert_eq!(why(KERNEL + 0x6000), Why::NotPresent { level: Level::Pte });
     assert_eq!(why(KERNEL + 0x7000), Why::NotInImage);
     assert_eq!(why(KERNEL + 0x40_0000), Why::NotPresent { level: Level::Pde });
