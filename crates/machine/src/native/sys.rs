@@ -186,6 +186,14 @@ pub(crate) fn signal_process(pid: u32, signal: libc::c_int) -> io::Result<()> {
     check(unsafe { libc::kill(pid, signal) }).map(drop)
 }
 
+/// Lets the process die of `signal`, which the calling handler is for: as soon as the handler returns.
+pub(crate) fn die_of(signal: libc::c_int) {
+    // SAFETY: takes a signal and the default action.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+    // SAFETY: the signal is held back until the handler returns.
+    unsafe { libc::raise(signal) };
+}
+
 /// Ends the process at once: no destructors, no `atexit`. Callable from a signal handler.
 pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: `_exit` has no preconditions.

@@ -120,6 +120,17 @@ fn a_panic_of_the_host_is_told_and_is_not_mistaken_for_the_driver() {
 }
 
 #[test]
+fn a_signal_from_outside_is_not_taken_for_a_trap() {
+    for signal in [libc::SIGSEGV, libc::SIGFPE] {
+        let mut machine = boot(Config::default());
+        super::sys::signal_process(machine.process_id(), signal).unwrap();
+        // It may die before it hears the question, or after.
+        while ask(&mut machine, Exercise::Emit { count: 1, bytes: 1 }).is_ok() {}
+        assert_eq!(machine.finish().ending, Ending::Died { signal: Some(signal), code: None });
+    }
+}
+
+#[test]
 fn host_code_that_reads_the_clock_is_a_defect_and_told() {
     let mut machine = boot(Config::default());
     ask(&mut machine, Exercise::ReadClock).unwrap_err();

@@ -53,6 +53,10 @@ extern "C" fn on_trap(signal: libc::c_int, info: *mut libc::siginfo_t, context: 
     let Some(mut context) = (unsafe { Context::new(context) }) else { sys::exit_now(exit::NO_MACHINE) };
     // SAFETY: likewise for the information.
     let info = unsafe { &*info };
+    if info.si_code <= 0 {
+        // Sent by a process, not raised by the processor: nothing that a driver did.
+        return sys::die_of(signal);
+    }
     // SAFETY: the signals handled here are those of the processor, whose information has an address (zero for some).
     let address = unsafe { info.si_addr() } as u64;
     if !plan::is_guest(context.word(RIP), 1) && instructions::of_host(&mut context) {
