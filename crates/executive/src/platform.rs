@@ -68,6 +68,12 @@ pub trait Platform {
         0
     }
 
+    /// Asks `processor` to look for DPCs: one was queued to it by another processor. Called at `DISPATCH_LEVEL` or above: an
+    /// implementation must not call the executive.
+    fn interrupt(&self, processor: u8) {
+        let _ = processor;
+    }
+
     /// A place where others may run although nobody waits: a spin lock or push lock is about to be taken, or was given back.
     fn lock_point(&self) {}
 
@@ -241,6 +247,9 @@ impl<T: Platform + ?Sized> Platform for &T {
     }
     fn processor(&self) -> u8 {
         (**self).processor()
+    }
+    fn interrupt(&self, processor: u8) {
+        (**self).interrupt(processor);
     }
     fn lock_point(&self) {
         (**self).lock_point();

@@ -14,6 +14,8 @@ pub struct Config {
     pub schedule: Option<record::Schedule>,
     /// A call of a driver to make fail, for a look at its error paths.
     pub faults: Option<record::FaultPlan>,
+    /// Virtual processors, 1 to 64.
+    pub processors: u8,
     /// Wall time one step (a load, a notify, an unload) may take before the machine is stopped. The clock drivers see
     /// is virtual and has nothing to do with it.
     pub timeout: Duration,
@@ -34,6 +36,7 @@ impl Default for Config {
             seed: 0,
             schedule: None,
             faults: None,
+            processors: 1,
             timeout: Duration::from_secs(10),
             trace_exports: false,
             kernel_listeners: true,

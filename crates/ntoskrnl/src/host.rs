@@ -77,6 +77,13 @@ pub trait Host: Platform + Sync {
         1
     }
 
+    /// Lets the current thread run on the processors of `set` only, and moves it there; `None`: on all. At `DISPATCH_LEVEL` it
+    /// moves when that ends. Returns what was said before.
+    fn set_affinity(&self, set: Option<u64>) -> Option<u64> {
+        let _ = set;
+        None
+    }
+
     /// Returns the end of user memory, `MmUserProbeAddress`.
     fn user_end(&self) -> u64 {
         0x1_0000_0000

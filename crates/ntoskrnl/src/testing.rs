@@ -24,6 +24,7 @@ pub(crate) struct TestHost {
     pub(crate) threads: RefCell<Vec<(NonNull<ETHREAD>, ThreadBody)>>,
     current: Cell<Option<NonNull<KTHREAD>>>,
     drawn: Cell<u64>,
+    pub(crate) affinity: Cell<Option<u64>>,
 }
 
 // SAFETY: each test makes its own host and uses it on its own thread only; nothing shares one.
@@ -196,6 +197,10 @@ impl Host for TestHost {
         4
     }
 
+    fn set_affinity(&self, set: Option<u64>) -> Option<u64> {
+        self.affinity.replace(set)
+    }
+
     fn tracing(&self) -> bool {
         self.tracing.get()
     }
@@ -227,6 +232,7 @@ impl Rig {
             threads: RefCell::default(),
             current: Cell::new(None),
             drawn: Cell::new(0),
+            affinity: Cell::new(None),
         };
         // The machine's host lives as long as its process; a test's is small.
         let host: &'static TestHost = Box::leak(Box::new(host));

@@ -102,6 +102,8 @@ pub struct Report {
     pub build: u32,
     /// Seed.
     pub seed: u64,
+    /// Virtual processors.
+    pub processors: u8,
     /// The schedule it ran; `None` where it was too long to be kept.
     pub schedule: Option<Schedule>,
     /// Drivers in load order.

@@ -151,6 +151,7 @@ impl Machine {
             profile: self.config.profile,
             build,
             seed: self.config.seed,
+            processors: self.config.processors,
             schedule: outcome.schedule,
             drivers,
             modules: outcome.modules,

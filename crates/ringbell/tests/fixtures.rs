@@ -58,6 +58,7 @@ clean! {
     exports_rtl = "exports-rtl",
     exports_pool = "exports-pool",
     exports_locks = "exports-locks",
+    exports_processors = "exports-processors",
     exports_events = "exports-events",
     exports_timers = "exports-timers",
     exports_threads = "exports-threads",

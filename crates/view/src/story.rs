@@ -191,7 +191,11 @@ impl Teller<'_> {
         self.turn_to(event.thread);
         match &event.what {
             What::Booted { profile, build, seed } => {
-                self.line(&format!("boot {profile} (build {build}), seed {seed}"));
+                let processors = match self.report.processors {
+                    1 => String::new(),
+                    more => format!(", {more} processors"),
+                };
+                self.line(&format!("boot {profile} (build {build}), seed {seed}{processors}"));
                 self.depth = 1;
             }
             What::Step { text } => {

@@ -1,8 +1,9 @@
 //! Deferred procedure calls: one queue per processor, run when its IRQL is about to fall below
 //! `DISPATCH_LEVEL`.
 //!
-//! The queue follows `KDPC_DATA` (a singly linked list since Windows 8). There are no threaded DPCs and no
-//! interrupts between processors: a DPC for another processor waits until that one lowers its IRQL.
+//! The queue follows `KDPC_DATA` (a singly linked list since Windows 8). There are no threaded DPCs. A DPC for another
+//! processor interrupts that one whatever its importance ([`Platform::interrupt`]); NT leaves less important ones
+//! until the next clock tick.
 
 use core::ffi::c_void;
 use core::ptr::null_mut;
@@ -148,6 +149,9 @@ impl<P: Platform> Executive<P> {
             depth.fetch_add(1, core::sync::atomic::Ordering::Release);
         }
         self.ke_release_from_dpc(lock);
+        if free && processor != usize::from(self.platform().processor()) {
+            self.platform().interrupt(processor as u8);
+        }
         free
     }
 
@@ -188,6 +192,17 @@ impl<P: Platform> Executive<P> {
             self.KeLowerIrql(old);
         }
         removed
+    }
+
+    /// Runs the DPCs of the current processor as an interrupt does: below `DISPATCH_LEVEL` at once, else not yet.
+    /// Platforms call it on a processor that [`Platform::interrupt`] named.
+    pub fn interrupt(&self) {
+        let old = self.platform().irql();
+        while old < Irql::DISPATCH && self.ke_dpc_pending() {
+            self.ke_outside(|| self.platform().set_irql(Irql::DISPATCH));
+            self.ke_retire_dpcs();
+            self.ke_outside(|| self.platform().set_irql(old));
+        }
     }
 
     /// Tells whether DPCs wait for the current processor.

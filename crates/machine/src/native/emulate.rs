@@ -219,7 +219,7 @@ fn msr(number: u32) -> Option<u64> {
         // IA32_LSTAR: an address in the kernel's code.
         0xC000_0082 => Some(plan::KERNEL_IMAGE.base + plan::PAGE),
         // IA32_GS_BASE.
-        0xC000_0101 => Some(plan::PROCESSORS.base),
+        0xC000_0101 => Some(processor::gs()),
         // IA32_KERNEL_GS_BASE: no user thread block.
         0xC000_0102 => Some(0),
         _ => None,

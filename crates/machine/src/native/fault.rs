@@ -81,7 +81,7 @@ pub(crate) fn return_addresses(rsp: u64) -> impl Iterator<Item = u64> {
 fn write_moment(pen: &Pen<'_>) {
     pen.moment(
         NOW.time.load(Ordering::Relaxed).cast_unsigned(),
-        0,
+        processor::number(),
         NOW.thread.load(Ordering::Relaxed),
         processor::irql().0,
         NOW.caller.load(Ordering::Relaxed),

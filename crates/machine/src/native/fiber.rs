@@ -96,12 +96,42 @@ impl Drop for DriverStack {
 /// What a fiber is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// It can run, or runs.
+    /// It can run and has no processor.
     Ready,
+    /// It has a processor, which runs, or runs another processor's thread for a while.
+    Running,
     /// It waits for an unpark, at most until then.
     Parked(Option<i64>),
     /// It never runs again.
     Ended,
+}
+
+/// A lock that a thread spins on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spin {
+    /// Its address.
+    pub(crate) lock: u64,
+    /// What its lower half held. As long as it does not change, looking again is in vain.
+    seen: u32,
+}
+
+impl Spin {
+    /// Looks at the lock at `address`.
+    pub(crate) fn on(address: u64) -> Self {
+        Self { lock: address, seen: Self::look(address) }
+    }
+
+    fn look(address: u64) -> u32 {
+        let word = std::ptr::with_exposed_provenance::<u32>(address as usize);
+        // SAFETY: whoever spins on a lock promises that it lives meanwhile; where a driver broke that promise, the access
+        // traps and the trap ends the world. Locks are aligned words, and 32 bits of them are read at once.
+        unsafe { word.read_volatile() }
+    }
+
+    /// Returns whether there is nothing new to see.
+    pub(crate) fn in_vain(self) -> bool {
+        Self::look(self.lock) == self.seen
+    }
 }
 
 /// A thread of the virtual machine.
@@ -113,6 +143,12 @@ pub(crate) struct Fiber {
     pub(crate) token: Cell<bool>,
     /// Used where threads are chosen by priority.
     pub(crate) priority: Cell<u64>,
+    /// The processor it has, or had last.
+    pub(crate) processor: Cell<u8>,
+    /// Processors it may have, as a set; `None`: all.
+    pub(crate) affinity: Cell<Option<u64>>,
+    /// The lock it spins on.
+    pub(crate) spin: Cell<Option<Spin>>,
     pub(crate) driver_stack: DriverStack,
     host_stack: HostStack,
     saved: Cell<u64>,
@@ -120,6 +156,7 @@ pub(crate) struct Fiber {
     caller: Cell<u64>,
     entry: Cell<u64>,
     dpc: Cell<u32>,
+    lowered: Cell<bool>,
     irql: Cell<nt::Irql>,
     body: RefCell<Option<Box<dyn FnOnce()>>>,
 }
@@ -145,6 +182,10 @@ impl Fiber {
             state: Cell::new(State::Ready),
             token: Cell::new(false),
             priority: Cell::new(0),
+            processor: Cell::new(0),
+            affinity: Cell::new(None),
+            spin: Cell::new(None),
+            lowered: Cell::new(false),
             slots: Cell::new([0, driver_stack.top()]),
             driver_stack,
             host_stack: HostStack::new(number)?,
@@ -166,6 +207,16 @@ impl Fiber {
         Ok(fiber)
     }
 
+    /// Returns its IRQL, while it does not run.
+    pub(crate) fn irql(&self) -> nt::Irql {
+        self.irql.get()
+    }
+
+    /// Returns whether it has something to do when it runs: it does not spin, or the lock has changed.
+    pub(crate) fn can_go_on(&self) -> bool {
+        !self.spin.get().is_some_and(Spin::in_vain)
+    }
+
     /// Runs the fiber on the processor until it parks, yields or ends. Called on the scheduler's own stack, whose context is
     /// kept in `back`.
     pub(crate) fn resume(&self, back: &Cell<u64>) {
@@ -175,6 +226,7 @@ impl Fiber {
         NOW.caller.store(self.caller.get(), Ordering::Relaxed);
         NOW.entry.store(self.entry.get(), Ordering::Relaxed);
         NOW.dpc.store(self.dpc.get(), Ordering::Relaxed);
+        NOW.lowered.store(self.lowered.get(), Ordering::Relaxed);
         NOW.thread.store(self.id, Ordering::Relaxed);
         NOW.stack.store(self.driver_stack.top(), Ordering::Relaxed);
         NOW.host_guard.store(self.host_stack.guard, Ordering::Relaxed);
@@ -205,6 +257,7 @@ impl Fiber {
         self.caller.set(NOW.caller.load(Ordering::Relaxed));
         self.entry.set(NOW.entry.load(Ordering::Relaxed));
         self.dpc.set(NOW.dpc.load(Ordering::Relaxed));
+        self.lowered.set(NOW.lowered.load(Ordering::Relaxed));
         // SAFETY: `back` was saved by the `resume` that this fiber runs in, and its stack waits there.
         unsafe { context::switch(self.saved.as_ptr(), back.get()) };
     }

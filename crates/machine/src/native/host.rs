@@ -35,29 +35,38 @@ impl Platform for World {
     fn set_irql(&self, new: Irql) -> Irql {
         let old = processor::set_irql(new);
         if old >= Irql::DISPATCH && new < Irql::DISPATCH {
-            self.scheduler.point();
+            self.pass_by();
         }
         old
     }
 
+    fn processor(&self) -> u8 {
+        processor::number()
+    }
+
+    fn interrupt(&self, processor: u8) {
+        self.wake_idle(processor);
+    }
+
     fn lock_point(&self) {
-        self.leaving();
+        self.pass_by();
     }
 
     fn spin_wait(&self, lock: *const KSPIN_LOCK) {
-        let irql = processor::irql();
         self.note_spin(lock.addr());
-        if irql < Irql::DISPATCH && self.scheduler.give_way() {
-            self.note_wait(None);
-            return;
-        }
         // One processor at DISPATCH_LEVEL: whoever holds the lock cannot run until this thread stops.
-        let thread = NOW.thread.load(Ordering::Relaxed);
-        let lock = lock.addr();
-        let text = format!(
-            "thread {thread} spins at {irql} on the lock at {lock:#x}, which nobody can ever release"
-        );
-        self.end_in_deadlock(NOW.caller.load(Ordering::Relaxed), &stack::current(From::Kernel), &text)
+        let alone = self.scheduler.processors() == 1 && processor::irql() >= Irql::DISPATCH;
+        if alone || self.spins_for_ever() {
+            let (thread, irql) = (NOW.thread.load(Ordering::Relaxed), processor::irql());
+            let lock = lock.addr();
+            let text = format!(
+                "thread {thread} spins at {irql} on the lock at {lock:#x}, which nobody can ever release"
+            );
+            self.end_in_deadlock(NOW.caller.load(Ordering::Relaxed), &stack::current(From::Kernel), &text);
+        }
+        self.scheduler.spin(lock.addr() as u64);
+        self.note_wait(None);
+        self.take_interrupts();
     }
 
     fn allocate(&self, pool: PoolKind, bytes: usize) -> Option<NonNull<u8>> {
@@ -299,9 +308,15 @@ impl Host for World {
     }
 
     fn leaving(&self) {
-        if processor::irql() < Irql::DISPATCH {
-            self.scheduler.point();
-        }
+        self.pass_by();
+    }
+
+    fn processors(&self) -> u8 {
+        self.scheduler.processors()
+    }
+
+    fn set_affinity(&self, set: Option<u64>) -> Option<u64> {
+        self.scheduler.set_affinity(set)
     }
 
     fn stall(&self, time: i64) {

@@ -69,6 +69,10 @@ impl Machine {
             let what = "`ring_bytes` must be a power of two between 4096 and 2^30";
             return Err(MachineError::Config(what.into()));
         }
+        if !(1..=64).contains(&config.processors) {
+            let what = "a machine has 1 to 64 processors";
+            return Err(MachineError::Config(format!("{what}, not {}", config.processors)));
+        }
         let started = Instant::now();
         let nonce = nonce(started);
         let encoded =

@@ -60,7 +60,7 @@ impl Machine {
         };
         Facts {
             build: self.build(),
-            processors: 1,
+            processors: self.config().processors.into(),
             up_time,
             kernel: plan::KERNEL_IMAGE.base,
             loaded_modules: symbol("PsLoadedModuleList").unwrap_or(0),

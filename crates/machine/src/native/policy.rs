@@ -145,6 +145,21 @@ impl Policy {
         }
     }
 
+    /// Tells whether the first of the threads that can run is chosen in any case, and counts the point, if it is one: where
+    /// there are `several`. Saves listing them.
+    pub(crate) fn takes_first(&self, several: bool) -> bool {
+        let in_turn = match &*self.kind.borrow() {
+            Kind::InTurn => true,
+            Kind::Replay(left) => left.front().is_none_or(|next| next.point != self.points.get()),
+            Kind::Random(_) | Kind::Priorities(_) => false,
+        };
+        let takes = in_turn || !self.on.get() || !several;
+        if takes && several {
+            self.number();
+        }
+        takes
+    }
+
     /// Chooses among threads that can run, in turn, while none runs. There must be one.
     pub(crate) fn choose(&self, candidates: &[Candidate]) -> usize {
         if candidates.len() < 2 {
@@ -172,21 +187,24 @@ impl Policy {
         index
     }
 
-    /// A point where the running thread, whose priority is `running`, could go on, or one of the others run. Returns which
-    /// other one does; `None`: it goes on.
+    /// A point where the running thread could go on, or one of the others run. In turn it goes on, or the first of the
+    /// others where `rotates`. Returns which other one does; `None`: it goes on.
     pub(crate) fn point(
         &self,
-        running: &Cell<u64>,
+        running: (Turn, &Cell<u64>),
+        rotates: bool,
         candidates: impl FnOnce() -> Vec<Candidate>,
     ) -> Option<usize> {
-        let number = self.number()?;
+        let in_turn = if rotates { Some(0) } else { None };
+        let Some(number) = self.number() else { return in_turn };
+        let (turn, priority) = running;
         let wanted = self.wanted(number);
         let kind = self.kind.borrow();
         let (index, candidates) = match &*kind {
-            Kind::InTurn => return None,
+            Kind::InTurn => return in_turn,
             Kind::Random(one_in) => {
                 if self.random.below(*one_in) != 0 {
-                    return None;
+                    return in_turn;
                 }
                 let candidates = candidates();
                 // One more: the running thread itself.
@@ -194,28 +212,31 @@ impl Policy {
             }
             Kind::Priorities(changes) => {
                 if changes.contains(&number) {
-                    running.set(self.lowest());
+                    priority.set(self.lowest());
                 }
                 let candidates = candidates();
                 let index = highest(&candidates);
-                let higher = candidates.get(index).is_some_and(|best| best.priority > running.get());
+                let higher = candidates.get(index).is_some_and(|best| best.priority > priority.get());
                 (if higher { index } else { candidates.len() }, candidates)
             }
             Kind::Replay(_) => {
-                let wanted = wanted?;
+                let Some(wanted) = wanted else { return in_turn };
                 let candidates = candidates();
-                let index = position(&candidates, wanted);
-                if index.is_none() {
+                let index =
+                    if wanted == turn { Some(candidates.len()) } else { position(&candidates, wanted) };
+                let Some(index) = index else {
                     drop(kind);
                     self.give_up();
-                    return None;
-                }
-                (index.unwrap_or(candidates.len()), candidates)
+                    return in_turn;
+                };
+                (index, candidates)
             }
         };
-        let chosen = candidates.get(index)?;
-        self.departs(number, chosen.turn);
-        Some(index)
+        let chosen = (index < candidates.len()).then_some(index);
+        if chosen != in_turn || wanted.is_some() {
+            self.departs(number, candidates.get(index).map_or(turn, |chosen| chosen.turn));
+        }
+        chosen
     }
 
     /// Draws how many turns other threads get after a step of the scenario, of `all` that let them come to rest.
@@ -275,11 +296,16 @@ mod tests {
         RECORDED.take();
         let policy = Policy::new(|switch| RECORDED.with_borrow_mut(|all| all.push(switch)));
         policy.reseed(order);
-        let running = Cell::new(14 << 33);
+        let priority = Cell::new(14 << 33);
+        let running = || (Turn::Thread { id: 14, processor: 0 }, &priority);
         let decisions = (0..100)
-            .flat_map(|_| {
+            .flat_map(|round| {
                 let waits = policy.goes_on(policy.turns(10) < 10);
-                [Some(policy.choose(&candidates())), policy.point(&running, candidates), waits.then_some(9)]
+                [
+                    Some(policy.choose(&candidates())),
+                    policy.point(running(), round % 8 == 7, candidates),
+                    waits.then_some(9),
+                ]
             })
             .collect();
         (decisions, RECORDED.take())
@@ -322,7 +348,7 @@ mod tests {
     fn nothing_is_explored_or_counted_before_it_begins() {
         let policy = Policy::new(|_| panic!("nothing is recorded"));
         assert_eq!(policy.choose(&candidates()), 0);
-        assert_eq!(policy.point(&Cell::new(0), candidates), None);
+        assert_eq!(policy.point((Turn::Step, &Cell::new(0)), false, candidates), None);
         assert!(!policy.goes_on(true));
         assert_eq!(policy.points.get(), 0);
     }

@@ -1,7 +1,9 @@
-//! The virtual processor: its `KPCR` page behind GS, its IRQL, and the page of shared user data.
+//! The virtual processors: their `KPCR` pages behind GS, their IRQLs, and the page of shared user data.
 //!
 //! On x64 Windows CR8 is the IRQL and `KPCR.Irql` a copy for debuggers; here the byte in the `KPCR` is the authority
-//! and CR8 is emulated from it. One host thread, one processor; further ones have their places in the plan.
+//! and CR8 is emulated from it. Processors are data: one host thread runs all of them, a piece of one and then a piece of another,
+//! and what is here *the* processor is the one whose piece runs. [`enter`] goes from one to the other; [`set_irql`] is the only
+//! place where an IRQL changes.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
@@ -35,7 +37,10 @@ pub(crate) struct Moment {
     pub(crate) dpc: AtomicU32,
 }
 
-/// The moment of the one processor.
+/// The processor that runs.
+static HERE: AtomicU8 = AtomicU8::new(0);
+
+/// The moment of the processor that runs. Each fiber keeps its own while another one's is here.
 pub(crate) static NOW: Moment = Moment {
     caller: AtomicU64::new(0),
     entry: AtomicU64::new(0),
@@ -47,10 +52,32 @@ pub(crate) static NOW: Moment = Moment {
     dpc: AtomicU32::new(0),
 };
 
+/// Returns the number of the processor that runs. Callable from a signal handler.
+pub(crate) fn number() -> u8 {
+    HERE.load(Ordering::Relaxed)
+}
+
+/// Returns the address of the `KPCR` of processor `number`.
+fn page(number: u8) -> u64 {
+    plan::PROCESSORS.base + u64::from(number) * plan::PROCESSOR_STRIDE
+}
+
+/// Returns the address of the `KPCR` of the processor that runs. Callable from a signal handler.
+pub(crate) fn gs() -> u64 {
+    page(number())
+}
+
+/// Goes on with processor `number`.
+pub(crate) fn enter(number: u8) {
+    if HERE.swap(number, Ordering::Relaxed) != number {
+        set_gs(page(number));
+    }
+}
+
 /// Returns the byte at `offset` in the `KPCR` page, which exists once [`start`] has run.
 fn byte(offset: usize) -> &'static AtomicU8 {
     debug_assert!(offset < size_of::<KPCR>());
-    let address = std::ptr::with_exposed_provenance_mut(plan::PROCESSORS.base as usize + offset);
+    let address = std::ptr::with_exposed_provenance_mut(gs() as usize + offset);
     // SAFETY: the page is committed by `start` before anything runs and stays; drivers and host access it on one thread.
     unsafe { AtomicU8::from_ptr(address) }
 }
@@ -58,7 +85,7 @@ fn byte(offset: usize) -> &'static AtomicU8 {
 /// Returns the word at `offset` in the `KPCR` page.
 fn word(offset: usize) -> &'static AtomicU64 {
     debug_assert!(offset < size_of::<KPCR>() && offset.is_multiple_of(8));
-    let address = std::ptr::with_exposed_provenance_mut(plan::PROCESSORS.base as usize + offset);
+    let address = std::ptr::with_exposed_provenance_mut(gs() as usize + offset);
     // SAFETY: as for `byte`; the page is aligned and `offset` a multiple of 8.
     unsafe { AtomicU64::from_ptr(address) }
 }
@@ -71,11 +98,6 @@ pub(crate) fn irql() -> Irql {
 /// Sets the IRQL and returns the old one. Callable from a signal handler.
 pub(crate) fn set_irql(new: Irql) -> Irql {
     Irql(byte(std::mem::offset_of!(KPCR, Irql)).swap(new.0, Ordering::Relaxed))
-}
-
-/// Returns the number of the current virtual processor. Callable from a signal handler.
-pub(crate) fn number() -> u8 {
-    0
 }
 
 /// Returns the two stack slots, host then driver.
@@ -106,7 +128,7 @@ static SAVES_STATE: AtomicBool = AtomicBool::new(false);
 /// Makes `thread` the current one, `gs:[188h]`.
 pub(crate) fn set_current_thread(thread: *mut KTHREAD) {
     const OFFSET: usize = std::mem::offset_of!(KPCR, Prcb) + std::mem::offset_of!(KPRCB, CurrentThread);
-    let address = std::ptr::with_exposed_provenance_mut(plan::PROCESSORS.base as usize + OFFSET);
+    let address = std::ptr::with_exposed_provenance_mut(gs() as usize + OFFSET);
     // SAFETY: as for `word`; the field is a pointer.
     unsafe { AtomicPtr::from_ptr(address) }.store(thread, Ordering::Relaxed);
 }
@@ -114,25 +136,30 @@ pub(crate) fn set_current_thread(thread: *mut KTHREAD) {
 /// Returns the current thread.
 pub(crate) fn current_thread() -> *mut KTHREAD {
     const OFFSET: usize = std::mem::offset_of!(KPCR, Prcb) + std::mem::offset_of!(KPRCB, CurrentThread);
-    let address = std::ptr::with_exposed_provenance_mut(plan::PROCESSORS.base as usize + OFFSET);
+    let address = std::ptr::with_exposed_provenance_mut(gs() as usize + OFFSET);
     // SAFETY: as for `word`; the field is a pointer.
     unsafe { AtomicPtr::from_ptr(address) }.load(Ordering::Relaxed)
 }
 
-/// Makes the processor's page and the shared page, and points GS at the first.
-pub(crate) fn start(profile: &Profile) -> Option<()> {
-    let pcr = memory::commit(plan::PROCESSORS.base, size_of::<KPCR>() as u64)?.cast::<KPCR>();
-    let prcb = (plan::PROCESSORS.base as usize + std::mem::offset_of!(KPCR, Prcb)) as u64;
-    let put = |offset: usize, value: u64| word(offset).store(value, Ordering::Relaxed);
-    put(std::mem::offset_of!(KPCR, SelfPcr), pcr.as_ptr().expose_provenance() as u64);
-    put(std::mem::offset_of!(KPCR, CurrentPrcb), prcb);
-    // Major version 1, minor version 1, as every x64 kernel has it; the stall factor in the upper half.
-    put(std::mem::offset_of!(KPCR, MajorVersion), 0x0000_0001_0001_0001);
-    put(std::mem::offset_of!(KPCR, Prcb), 0x1F80);
+/// Makes the pages of `count` processors and the shared page, and goes to the first processor.
+pub(crate) fn start(profile: &Profile, count: u8) -> Option<()> {
+    for number in (0..count).rev() {
+        memory::commit(page(number), size_of::<KPCR>() as u64)?;
+        enter(number);
+        let put = |offset: usize, value: u64| word(offset).store(value, Ordering::Relaxed);
+        let prcb = std::mem::offset_of!(KPCR, Prcb);
+        put(std::mem::offset_of!(KPCR, SelfPcr), page(number));
+        put(std::mem::offset_of!(KPCR, CurrentPrcb), page(number) + prcb as u64);
+        // Major version 1, minor version 1, as every x64 kernel has it; the stall factor in the upper half.
+        put(std::mem::offset_of!(KPCR, MajorVersion), 0x0000_0001_0001_0001);
+        // The SSE control word, and behind it the number in the group.
+        put(prcb, 0x1F80 | u64::from(number) << 32);
+        byte(prcb + std::mem::offset_of!(KPRCB, Number)).store(number, Ordering::Relaxed);
+    }
     SAVES_STATE.store(std::arch::is_x86_feature_detected!("xsave"), Ordering::Relaxed);
     memory::commit(plan::SHARED_DATA.base, plan::PAGE)?;
-    fill_shared_data(profile);
-    set_gs(plan::PROCESSORS.base).then_some(())
+    fill_shared_data(profile, count);
+    set_gs(page(0)).then_some(())
 }
 
 /// Points GS at `base`: by instruction where the processor and kernel have it, by system call elsewhere.
@@ -163,7 +190,7 @@ macro_rules! put_shared {
     };
 }
 
-fn fill_shared_data(profile: &Profile) {
+fn fill_shared_data(profile: &Profile, processors: u8) {
     let root: Vec<u8> = "C:\\Windows".encode_utf16().flat_map(u16::to_le_bytes).collect();
     shared(std::mem::offset_of!(KUSER_SHARED_DATA, NtSystemRoot), &root);
     put_shared! {
@@ -180,7 +207,7 @@ fn fill_shared_data(profile: &Profile) {
         SuiteMask = 0x110_u32,
         NumberOfPhysicalPages = 0x10_0000_u32,
         QpcFrequency = 10_000_000_i64,
-        ActiveProcessorCount = 1_u32,
+        ActiveProcessorCount = u32::from(processors),
         ActiveGroupCount = 1_u8,
     }
     refresh_shared_data();

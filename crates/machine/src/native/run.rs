@@ -29,11 +29,24 @@ enum Own {
     Clock = 2,
 }
 
+/// Number of the first idle thread among the machine's own threads.
+const IDLE: u64 = 3;
+
+/// Returns the thread object of the idle thread of `processor`, which runs there and nowhere else.
+fn idle(processor: u8) -> NonNull<KTHREAD> {
+    own(IDLE + u64::from(processor))
+}
+
+/// Returns the thread object with this number among the machine's own.
+fn own(number: u64) -> NonNull<KTHREAD> {
+    let address = plan::THREADS.base + number * plan::THREAD_STRIDE;
+    let pointer = std::ptr::with_exposed_provenance_mut(address as usize);
+    NonNull::new(pointer).unwrap_or(NonNull::dangling())
+}
+
 impl Own {
     fn thread(self) -> NonNull<KTHREAD> {
-        let address = plan::THREADS.base + self as u64 * plan::THREAD_STRIDE;
-        let pointer = std::ptr::with_exposed_provenance_mut(address as usize);
-        NonNull::new(pointer).unwrap_or(NonNull::dangling())
+        own(self as u64)
     }
 }
 
@@ -43,7 +56,9 @@ const SYSTEM_PROCESS: usize = 4;
 impl World {
     /// Makes the `System` process and the machine's own threads.
     pub(super) fn make_threads(&'static self) -> Option<()> {
-        let bytes = plan::THREAD_STRIDE * 3;
+        // With one processor nobody ever asks its idle thread for something.
+        let idle_threads = if self.scheduler.processors() > 1 { self.scheduler.processors() } else { 0 };
+        let bytes = plan::THREAD_STRIDE * (IDLE + u64::from(idle_threads));
         let process = memory::commit(plan::THREADS.base, bytes)?.cast::<EPROCESS>().as_ptr();
         let id = |number: usize| -> HANDLE { std::ptr::without_provenance_mut(number) };
         // SAFETY: freshly committed, zeroed, and nobody else's yet.
@@ -52,8 +67,7 @@ impl World {
         record.UniqueProcessId = id(SYSTEM_PROCESS);
         record.ImageFileName[..6].copy_from_slice(b"System");
         record.CreateTime = executive::ke::BOOT_SYSTEM_TIME;
-        for (own, number) in [(Own::System, 8), (Own::Clock, 0)] {
-            let thread = own.thread();
+        let initialize = |thread: NonNull<KTHREAD>, number: usize| {
             // SAFETY: zeroed memory for a thread object that is never freed.
             unsafe { executive::ke::initialize_thread(thread.as_ptr(), process) };
             let ethread = KTHREAD::ethread(thread.as_ptr());
@@ -62,13 +76,39 @@ impl World {
             record.Cid.UniqueProcess = id(SYSTEM_PROCESS);
             record.Cid.UniqueThread = id(number);
             record.CreateTime = executive::ke::BOOT_SYSTEM_TIME;
+        };
+        for (own, number) in [(Own::System, 8), (Own::Clock, 0)] {
+            let thread = own.thread();
+            initialize(thread, number);
             let body: Box<dyn FnOnce()> = match own {
                 Own::System => Box::new(move || self.work()),
                 Own::Clock => Box::new(move || self.keep_time()),
             };
             self.start(thread, body)?;
         }
+        for processor in 0..idle_threads {
+            // Zero on Windows, for all of them; here a schedule names threads by their identifiers, and those of others are
+            // multiples of four.
+            initialize(idle(processor), usize::from(processor) * 4 + 1);
+            self.start(idle(processor), Box::new(move || self.idle()))?;
+            self.scheduler.bind(idle(processor), 1 << processor);
+        }
         Some(())
+    }
+
+    /// Body of an idle thread: runs the DPCs that others queued to its processor, whenever it is woken.
+    fn idle(&'static self) {
+        loop {
+            self.scheduler.park(None);
+            self.take_interrupts();
+        }
+    }
+
+    /// Asks `processor` to look for DPCs, also where it is idle.
+    pub(super) fn wake_idle(&self, processor: u8) {
+        if processor < self.scheduler.processors() {
+            self.scheduler.unpark(idle(processor));
+        }
     }
 
     /// Gives `thread` stacks and a place among those that can run.
@@ -132,10 +172,19 @@ impl World {
         }
     }
 
+    /// Ends the world, in which nothing can ever happen again.
+    fn say_deadlock(&self) -> ! {
+        let (at, stack) = self.scheduler.first_caller();
+        self.end_in_deadlock(at, &stack, &self.scheduler.describe().join("\n"))
+    }
+
     fn run_until(&'static self, done: &dyn Fn() -> bool) {
         loop {
             if self.scheduler.run(done).is_none() {
                 return;
+            }
+            if self.scheduler.is_stuck() {
+                self.say_deadlock();
             }
             // Nobody can run. Timers first: their routines may wake somebody.
             self.scheduler.unpark(Own::Clock.thread());
@@ -145,10 +194,7 @@ impl World {
                 Pause::Never => None,
             };
             let Some(next) = thread.into_iter().chain(self.next_timer.get()).min() else {
-                let mut lines = self.scheduler.describe();
-                lines.retain(|line| !line.starts_with("thread 0 "));
-                let (at, stack) = self.scheduler.first_caller();
-                self.end_in_deadlock(at, &stack, &lines.join("\n"));
+                self.say_deadlock();
             };
             self.scheduler.pass(next - self.scheduler.now());
         }

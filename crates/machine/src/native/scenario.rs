@@ -113,6 +113,13 @@ impl World {
             Argument::Value(value) => Ok(value),
             // An address in the kernel's code that does nothing: the routine that Windows passes is private.
             Argument::Structure(Structure::Code, _) => Ok(self.decoy.borrow().guard[0]),
+            Argument::Structure(Structure::ProcessorChange, members) => {
+                // The processor behind those that are there.
+                let next = u64::from(self.scheduler.processors());
+                let number =
+                    |&(name, value)| (name, if name == "State" || name == "Status" { value } else { next });
+                arguments.place(Structure::ProcessorChange, &members.iter().map(number).collect::<Vec<_>>())
+            }
             Argument::Structure(structure, members) => arguments.place(structure, members),
         }
     }

@@ -1,11 +1,16 @@
-//! Who runs next.
+//! Who runs next, and on which processor.
 //!
-//! One host thread, many fibers. Fibers switch only where they ask to: parking, ending, giving way, and at scheduling
-//! points where the [`Policy`] says so: first come first served with seed 0. The order of turn is that in which threads became
-//! able to run; threads whose deadline has come are at its end, and get their turn when nobody else can run. The clock is
-//! virtual: it moves a little with every export call and jumps to the next deadline when nobody can run, so a driver that
-//! sleeps ten seconds costs nothing. When nobody can run and no deadline is left, nothing will ever happen again, and
-//! that is told at once instead of after the time limit.
+//! One host thread, many fibers, and processors as data: each has at most one fiber, and the host runs a piece of one and then a
+//! piece of another. Fibers switch only where they ask to: parking, ending, giving way, and at scheduling points where
+//! the [`Policy`] says so. Below `DISPATCH_LEVEL` a fiber may lose its processor there to another one; from that level up it
+//! keeps it, and only other processors go on meanwhile, so that they do contend for its spin locks.
+//!
+//! The order of turn, which is that of seed 0: on one processor, the order in which threads became able to run; threads
+//! whose deadline has come are at its end, and get their turn when nobody else can run. With several, the same for whoever waits
+//! for a processor, an idle processor takes the first that may run on it, and processors take turns every [`SLICE`] points and
+//! wherever one spins in vain. The clock is virtual: it moves a little with every export call and jumps to the next deadline when
+//! no processor can go on, so a driver that sleeps ten seconds costs nothing. When none can and no deadline is left, nothing
+//! will ever happen again, and that is told at once instead of after the time limit.
 //!
 //! Nothing of the host is locked or borrowed across a point: what a fiber holds there are NT's own locks.
 
@@ -15,26 +20,36 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
-use nt::KTHREAD;
+use nt::{Irql, KTHREAD};
 use record::{Switch, Turn};
 
-use super::fiber::{DriverStack, Fiber, State};
+use super::fiber::{DriverStack, Fiber, Spin, State};
 use super::policy::{Candidate, Order, Policy};
-use super::processor::NOW;
+use super::processor::{self, NOW};
 use super::stack::Stack;
 
 /// Virtual time of one scheduling point, in units of 100 ns.
 const POINT: i64 = 1;
+
+/// Points after which the next processor goes on, in turn.
+const SLICE: u32 = 8;
 
 /// All fibers of the machine.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     policy: Policy,
     fibers: RefCell<Vec<Rc<Fiber>>>,
+    /// Those that wait for a processor.
     ready: RefCell<VecDeque<Rc<Fiber>>>,
+    /// Number of processors.
+    count: u8,
+    /// What each processor runs.
+    processors: RefCell<Vec<Option<Rc<Fiber>>>>,
     current: RefCell<Option<Rc<Fiber>>>,
     /// Whom the running thread was interrupted for.
-    next: RefCell<Option<Rc<Fiber>>>,
+    next: RefCell<Option<Place>>,
+    /// Points since the processor that runs began its turn.
+    slice: Cell<u32>,
     /// No deadline of a parked thread is earlier.
     earliest: Cell<i64>,
     /// Context of [`Scheduler::run`] while a fiber runs.
@@ -50,6 +65,13 @@ pub(crate) struct Parked {
     pub(crate) caller: u64,
 }
 
+/// A fiber, and the processor it has or would get.
+#[derive(Clone, Debug)]
+struct Place {
+    fiber: Rc<Fiber>,
+    processor: u8,
+}
+
 /// Why [`Scheduler::run`] stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pause {
@@ -60,14 +82,18 @@ pub(crate) enum Pause {
 }
 
 impl Scheduler {
-    /// Makes a scheduler without threads, which takes them in turn; `record` is told of what later is not in turn.
-    pub(crate) fn new(record: fn(Switch)) -> Self {
+    /// Makes a scheduler of `processors` without threads, which takes them in turn; `record` is told of what later is not in
+    /// turn.
+    pub(crate) fn new(processors: u8, record: fn(Switch)) -> Self {
         Self {
             policy: Policy::new(record),
             fibers: RefCell::default(),
             ready: RefCell::default(),
+            count: processors,
+            processors: RefCell::new(vec![None; usize::from(processors)]),
             current: RefCell::default(),
             next: RefCell::default(),
+            slice: Cell::default(),
             earliest: Cell::new(i64::MAX),
             back: Cell::default(),
         }
@@ -79,6 +105,11 @@ impl Scheduler {
         for fiber in &*self.fibers.borrow() {
             fiber.priority.set(self.policy.priority());
         }
+    }
+
+    /// Returns the number of processors.
+    pub(crate) fn processors(&self) -> u8 {
+        self.count
     }
 
     /// Returns the virtual time in units of 100 ns.
@@ -102,6 +133,13 @@ impl Scheduler {
         Some(())
     }
 
+    /// Binds `thread`, which does not run, to the processors of the set `affinity`.
+    pub(crate) fn bind(&self, thread: NonNull<KTHREAD>, affinity: u64) {
+        if let Some(fiber) = self.find(thread) {
+            fiber.affinity.set(Some(affinity));
+        }
+    }
+
     /// Returns top and limit of the driver stack of `thread`.
     pub(crate) fn stack_of(&self, thread: NonNull<KTHREAD>) -> Option<(u64, u64)> {
         let fiber = self.find(thread)?;
@@ -123,13 +161,19 @@ impl Scheduler {
     /// Runs fibers until `done`, or until nobody can run. Called on the scheduler's own stack.
     pub(crate) fn run(&self, done: impl Fn() -> bool) -> Option<Pause> {
         while !done() {
-            let Some(fiber) = self.take() else {
+            let Some(Place { fiber, processor }) = self.take() else {
                 let first = self.deadlines().min();
                 return Some(first.map_or(Pause::Never, Pause::Until));
             };
+            self.seat(&fiber, processor);
             *self.current.borrow_mut() = Some(Rc::clone(&fiber));
             fiber.resume(&self.back);
             *self.current.borrow_mut() = None;
+            if fiber.state.get() != State::Running {
+                self.processors.borrow_mut()[usize::from(fiber.processor.get())] = None;
+                // What an idle processor is at.
+                processor::set_irql(Irql::PASSIVE);
+            }
             if fiber.state.get() == State::Ended {
                 self.fibers.borrow_mut().retain(|other| !Rc::ptr_eq(other, &fiber));
             }
@@ -137,11 +181,31 @@ impl Scheduler {
         None
     }
 
+    /// Gives `processor` to `fiber`, and makes whoever has it wait for one.
+    fn seat(&self, fiber: &Rc<Fiber>, processor: u8) {
+        if processor != processor::number() {
+            self.slice.set(0);
+        }
+        processor::enter(processor);
+        if fiber.state.get() == State::Running {
+            return;
+        }
+        fiber.state.set(State::Running);
+        fiber.processor.set(processor);
+        let place = self.ready.borrow().iter().position(|other| Rc::ptr_eq(other, fiber));
+        place.map(|index| self.ready.borrow_mut().remove(index));
+        let before = self.processors.borrow_mut()[usize::from(processor)].replace(Rc::clone(fiber));
+        if let Some(before) = before {
+            before.state.set(State::Ready);
+            self.ready.borrow_mut().push_back(before);
+        }
+    }
+
     /// Lets others run until nobody can, but not for more than `most` turns, and fewer where the policy says so.
     pub(crate) fn settle(&self, most: u32) {
         let turns = self.policy.turns(most);
         for turn in 0..most {
-            if !self.somebody_can_run() || self.policy.goes_on(turn >= turns) {
+            if self.nobody() || self.policy.goes_on(turn >= turns) {
                 return;
             }
             let once = Cell::new(false);
@@ -149,10 +213,16 @@ impl Scheduler {
         }
     }
 
+    /// Returns whether nobody can run, while nobody does.
+    fn nobody(&self) -> bool {
+        let first = self.ready.borrow().front().is_some_and(|fiber| fiber.can_go_on());
+        !(first && self.count == 1) && self.places(true).is_empty()
+    }
+
     /// Takes the next fiber from those that are ready, or else those whose deadline has come.
-    fn take(&self) -> Option<Rc<Fiber>> {
-        if let Some(fiber) = self.next.take() {
-            return Some(fiber);
+    fn take(&self) -> Option<Place> {
+        if let Some(place) = self.next.take() {
+            return Some(place);
         }
         if self.ready.borrow().is_empty() {
             for fiber in self.due() {
@@ -160,31 +230,94 @@ impl Scheduler {
                 self.ready.borrow_mut().push_back(fiber);
             }
         }
-        let all = self.able();
-        if all.is_empty() {
+        self.skip_spinners();
+        if self.count == 1 {
+            let ready = self.ready.borrow();
+            let mut able = ready.iter().filter(|fiber| fiber.can_go_on());
+            if let Some(first) = able.next() {
+                let several = able.next().is_some() || !self.due().is_empty();
+                if self.policy.takes_first(several) {
+                    return Some(Place { fiber: Rc::clone(first), processor: 0 });
+                }
+            }
+        }
+        let places = self.places(true);
+        if places.is_empty() {
             return None;
         }
-        let chosen = self.policy.choose(&candidates(&all));
-        self.set_off(all.into_iter().nth(chosen)?)
+        let chosen = self.policy.choose(&candidates(&places));
+        places.into_iter().nth(chosen)
     }
 
-    /// Makes `fiber`, which is able to run, no longer one of those that wait for their turn.
-    fn set_off(&self, fiber: Rc<Fiber>) -> Option<Rc<Fiber>> {
-        fiber.state.set(State::Ready);
-        self.ready.borrow_mut().retain(|other| !Rc::ptr_eq(other, &fiber));
-        Some(fiber)
+    fn running(&self, processor: u8) -> Option<Rc<Fiber>> {
+        self.processors.borrow()[usize::from(processor)].clone()
     }
 
-    /// Returns whether somebody beside the running thread can run.
-    fn somebody_can_run(&self) -> bool {
-        !self.ready.borrow().is_empty() || self.earliest.get() <= self.now() && !self.due().is_empty()
+    /// Returns the IRQL that `processor` runs at.
+    fn irql(&self, processor: u8) -> Irql {
+        if processor == processor::number() && self.current.borrow().is_some() {
+            return processor::irql();
+        }
+        self.running(processor).map_or(Irql::PASSIVE, |fiber| fiber.irql())
     }
 
-    /// Returns those that can run beside the running thread, in the order of turn.
-    fn able(&self) -> Vec<Rc<Fiber>> {
-        let mut all: Vec<_> = self.ready.borrow().iter().cloned().collect();
-        all.extend(self.due());
-        all
+    /// Returns who could run, in the order of turn; `in_vain` spinners left out. While nobody runs (`all`) from this processor on; at
+    /// a point the others only, from the next processor on.
+    fn places(&self, all: bool) -> Vec<Place> {
+        let (here, count) = (processor::number(), self.processors());
+        let mut waiting: Vec<Rc<Fiber>> = self.ready.borrow().iter().cloned().collect();
+        waiting.extend(self.due());
+        waiting.retain(|fiber| fiber.can_go_on());
+        let mut places = Vec::new();
+        // A thread that keeps this processor has had its turn.
+        let first = u8::from(!all || self.running(here).is_some());
+        let last = if all { first + count } else { count };
+        for processor in (first..last).map(|offset| (here + offset) % count) {
+            match self.running(processor) {
+                Some(fiber) if fiber.can_go_on() => places.push(Place { fiber, processor }),
+                Some(_) => {}
+                None => {
+                    let next = waiting.iter().position(|fiber| may_have(fiber, processor));
+                    places.extend(next.map(|index| Place { fiber: waiting.remove(index), processor }));
+                }
+            }
+        }
+        // Who is left could have an idle processor instead of another thread, or one whose thread can be interrupted.
+        let around = (0..count).map(|offset| (here + offset) % count);
+        let idle =
+            around.clone().filter(|number| (all || *number != here) && self.running(*number).is_none());
+        let below = around.filter(|number| self.irql(*number) < Irql::DISPATCH);
+        let free: Vec<u8> = idle.chain(below).collect();
+        places.extend(waiting.into_iter().filter_map(|fiber| {
+            let processor = free.iter().copied().find(|number| may_have(&fiber, *number))?;
+            Some(Place { fiber, processor })
+        }));
+        places
+    }
+
+    /// Puts those behind everybody else whose turn it would be and who would spin in vain.
+    fn skip_spinners(&self) {
+        let mut ready = self.ready.borrow_mut();
+        if let Some(first) = ready.iter().position(|fiber| fiber.can_go_on()) {
+            ready.rotate_left(first);
+        }
+    }
+
+    /// Returns whether there is somebody beside the running thread who can run.
+    fn are_others(&self) -> bool {
+        if self.count > 1 {
+            return !self.places(false).is_empty();
+        }
+        // One processor: the same in less time, since this is asked at every point.
+        processor::irql() < Irql::DISPATCH
+            && (self.ready.borrow().iter().any(|fiber| fiber.can_go_on()) || !self.due().is_empty())
+    }
+
+    /// Returns whether there may be somebody beside the running thread who can run; where not, there is nobody.
+    fn may_be_others(&self) -> bool {
+        !self.ready.borrow().is_empty()
+            || self.earliest.get() <= self.now()
+            || self.processors.borrow().iter().flatten().count() > 1
     }
 
     fn deadlines(&self) -> impl Iterator<Item = i64> {
@@ -193,7 +326,7 @@ impl Scheduler {
             .iter()
             .filter_map(|fiber| match fiber.state.get() {
                 State::Parked(deadline) => deadline,
-                State::Ready | State::Ended => None,
+                State::Ready | State::Running | State::Ended => None,
             })
             .collect();
         deadlines.into_iter()
@@ -250,7 +383,7 @@ impl Scheduler {
 
     /// Lets the others that can run go first. Returns whether there were any.
     pub(crate) fn give_way(&self) -> bool {
-        if !self.somebody_can_run() {
+        if !self.may_be_others() || !self.are_others() {
             return false;
         }
         let fiber = self.current();
@@ -260,9 +393,38 @@ impl Scheduler {
         true
     }
 
+    /// Leaves the processor, or at `DISPATCH_LEVEL` and above this turn of it.
     fn wait_turn(&self, fiber: &Rc<Fiber>) {
-        self.ready.borrow_mut().push_back(Rc::clone(fiber));
+        if processor::irql() < Irql::DISPATCH {
+            fiber.state.set(State::Ready);
+            self.ready.borrow_mut().push_back(Rc::clone(fiber));
+        }
         fiber.suspend(&self.back);
+    }
+
+    /// Waits a turn for the lock at `lock` to change.
+    pub(crate) fn spin(&self, lock: u64) {
+        let fiber = self.current();
+        fiber.spin.set(Some(Spin::on(lock)));
+        fiber.priority.set(self.policy.lowest());
+        self.wait_turn(&fiber);
+        fiber.spin.set(None);
+    }
+
+    /// Returns the threads that spin on a lock that does not change, and do not run.
+    pub(crate) fn spinners(&self) -> Vec<Parked> {
+        let fibers = self.fibers.borrow();
+        let spinners = fibers.iter().filter(|fiber| !fiber.can_go_on());
+        spinners.map(|fiber| Parked { thread: fiber.thread, id: fiber.id, caller: fiber.caller() }).collect()
+    }
+
+    /// Returns whether every processor spins at `DISPATCH_LEVEL` or above on a lock that does not change: no time that passes
+    /// makes a difference.
+    pub(crate) fn is_stuck(&self) -> bool {
+        let stuck = |fiber: &Option<Rc<Fiber>>| {
+            fiber.as_ref().is_some_and(|fiber| fiber.irql() >= Irql::DISPATCH && !fiber.can_go_on())
+        };
+        self.processors.borrow().iter().all(stuck)
     }
 
     /// Counts the virtual time of an export call.
@@ -270,16 +432,52 @@ impl Scheduler {
         self.pass(POINT);
     }
 
-    /// A scheduling point of a thread below `DISPATCH_LEVEL`: interrupts it where the policy says so.
+    /// A scheduling point: interrupts the thread, or lets another processor go on, where the policy says so.
     pub(crate) fn point(&self) {
-        if self.current.borrow().is_none() || !self.somebody_can_run() {
+        let Some(fiber) = self.current.borrow().clone() else { return };
+        self.move_away(&fiber);
+        if !self.may_be_others() {
             return;
         }
+        if !self.are_others() {
+            return;
+        }
+        let here = fiber.processor.get();
+        self.slice.set(self.slice.get() + 1);
+        let rotates = self.slice.get() >= SLICE
+            && self.count > 1
+            && self.places(false).first().is_some_and(|first| first.processor != here);
+        let turn = Turn::Thread { id: fiber.id, processor: here };
+        let chosen = self.policy.point((turn, &fiber.priority), rotates, || candidates(&self.places(false)));
+        let Some(place) = chosen.and_then(|chosen| self.places(false).into_iter().nth(chosen)) else {
+            return;
+        };
+        let leaves = place.processor == here;
+        *self.next.borrow_mut() = Some(place);
+        if leaves {
+            self.wait_turn(&fiber);
+        } else {
+            fiber.suspend(&self.back);
+        }
+    }
+
+    /// Lets the running thread run on the processors of the set `affinity` only, and moves it there; `None`: on all. Returns what
+    /// was said before.
+    pub(crate) fn set_affinity(&self, affinity: Option<u64>) -> Option<u64> {
         let fiber = self.current();
-        let Some(chosen) = self.policy.point(&fiber.priority, || candidates(&self.able())) else { return };
-        let next = self.able().into_iter().nth(chosen).and_then(|fiber| self.set_off(fiber));
-        *self.next.borrow_mut() = next;
-        self.wait_turn(&fiber);
+        let before = fiber.affinity.replace(affinity);
+        self.move_away(&fiber);
+        before
+    }
+
+    /// Leaves a processor that the running thread may not have any more, as soon as its IRQL lets it.
+    fn move_away(&self, fiber: &Rc<Fiber>) {
+        if may_have(fiber, fiber.processor.get()) || processor::irql() >= Irql::DISPATCH {
+            return;
+        }
+        fiber.state.set(State::Ready);
+        self.ready.borrow_mut().push_front(Rc::clone(fiber));
+        fiber.suspend(&self.back);
     }
 
     /// Ends the current fiber.
@@ -307,19 +505,33 @@ impl Scheduler {
 
     /// Describes every thread, for the report of a deadlock. Addresses are in hexadecimal: the parent names them.
     pub(crate) fn describe(&self) -> Vec<String> {
-        let line = |fiber: &Rc<Fiber>| {
-            let what = match fiber.state.get() {
-                State::Parked(None) => "waits without a limit".into(),
-                State::Parked(Some(until)) => format!("waits until {until}"),
-                State::Ready => "can run".into(),
-                State::Ended => "has ended".into(),
-            };
-            match fiber.caller() {
-                0 => format!("thread {} {what}", fiber.id),
-                caller => format!("thread {} {what}, called from {caller:#x}", fiber.id),
+        let fibers = self.fibers.borrow();
+        let mut lines = Vec::new();
+        // Not those of the machine itself, which wait for something to do.
+        for fiber in fibers.iter().filter(|fiber| fiber.id != 0 && fiber.id.is_multiple_of(4)) {
+            lines.push(self.line(fiber));
+        }
+        lines
+    }
+
+    fn line(&self, fiber: &Rc<Fiber>) -> String {
+        let what = match (fiber.state.get(), fiber.spin.get()) {
+            (State::Ready | State::Running, Some(spin)) => {
+                format!("spins at {} on the lock at {:#x}", fiber.irql(), spin.lock)
             }
+            (State::Parked(None), _) => "waits without a limit".into(),
+            (State::Parked(Some(until)), _) => format!("waits until {until}"),
+            (State::Ready | State::Running, None) => "can run".into(),
+            (State::Ended, _) => "has ended".into(),
         };
-        self.fibers.borrow().iter().map(line).collect()
+        let place = match fiber.state.get() {
+            State::Running if self.processors() > 1 => format!(" on processor {}", fiber.processor.get()),
+            _ => String::new(),
+        };
+        match fiber.caller() {
+            0 => format!("thread {}{place} {what}", fiber.id),
+            caller => format!("thread {}{place} {what}, called from {caller:#x}", fiber.id),
+        }
     }
 
     /// Returns the first address from which driver code called an export that still waits, 0 for none, and the call stack
@@ -331,11 +543,16 @@ impl Scheduler {
     }
 }
 
+/// Returns whether `fiber` may run on `processor`.
+fn may_have(fiber: &Rc<Fiber>, processor: u8) -> bool {
+    fiber.affinity.get().is_none_or(|set| set >> processor & 1 != 0)
+}
+
 /// What the policy is told of threads.
-fn candidates(fibers: &[Rc<Fiber>]) -> Vec<Candidate> {
-    let candidate = |fiber: &Rc<Fiber>| Candidate {
-        turn: Turn::Thread { id: fiber.id, processor: 0 },
-        priority: fiber.priority.get(),
+fn candidates(places: &[Place]) -> Vec<Candidate> {
+    let candidate = |place: &Place| Candidate {
+        turn: Turn::Thread { id: place.fiber.id, processor: place.processor },
+        priority: place.fiber.priority.get(),
     };
-    fibers.iter().map(candidate).collect()
+    places.iter().map(candidate).collect()
 }

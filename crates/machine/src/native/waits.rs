@@ -76,6 +76,32 @@ impl World {
         own.waits_for.push(whole.unwrap_or((WaitKind::SpinLock, word as u64)));
     }
 
+    /// Returns whether the current thread, which has noted that it spins, waits for a thread that has ended, or in a circle of
+    /// threads that all spin.
+    pub(super) fn spins_for_ever(&self) -> bool {
+        let own = processor::current_thread().addr() as u64;
+        let spinning: Vec<u64> =
+            self.scheduler.spinners().iter().map(|spinner| key(spinner.thread)).collect();
+        let notes = self.waits.notes();
+        let mut at = own;
+        for _ in 0..=notes.len() {
+            let Some((_, lock)) = notes.get(&at).and_then(|notes| notes.waits_for.last().copied()) else {
+                return false;
+            };
+            let mut holders = notes.iter().filter(|(_, own)| own.holds.iter().any(|(held, _)| *held == lock));
+            // Where several share it, one that goes on does not free it, and one that does not need not keep it.
+            let (Some((holder, its)), None) = (holders.next(), holders.next()) else { return false };
+            if its.ended || *holder == own {
+                return true;
+            }
+            if !spinning.contains(holder) {
+                return false;
+            }
+            at = *holder;
+        }
+        false
+    }
+
     pub(super) fn note_lock(&self, thread: NonNull<KTHREAD>, lock: usize, taken: bool) {
         let current = processor::current_thread() == thread.as_ptr();
         let caller =
@@ -111,8 +137,12 @@ impl World {
             .filter(|parked| parked.id != 0)
             .map(|parked| self.wait_of(&parked))
             .collect();
+        let spinners = self.scheduler.spinners();
+        waits.extend(spinners.iter().filter_map(|spinner| self.spin_of(spinner.thread, spinner.caller)));
         // Where nobody runs, the one that ran last is among those that are parked.
-        let current = NonNull::new(processor::current_thread()).and_then(|thread| self.spin_of(thread));
+        let caller = NOW.caller.load(Ordering::Relaxed);
+        let current =
+            NonNull::new(processor::current_thread()).and_then(|thread| self.spin_of(thread, caller));
         waits.extend(current.filter(|wait| waits.iter().all(|other| other.thread != wait.thread)));
         waits.sort_by_key(|wait| wait.thread);
         waits
@@ -138,14 +168,13 @@ impl World {
         Wait { thread: parked.id, at, spins: false, all, on }
     }
 
-    /// What the current thread spins for, if it does.
-    fn spin_of(&self, thread: NonNull<KTHREAD>) -> Option<Wait> {
+    /// What a thread spins for, if it does; `caller` is where the driver called the export that it is in.
+    fn spin_of(&self, thread: NonNull<KTHREAD>, caller: u64) -> Option<Wait> {
         let (id, (kind, lock)) = {
             let notes = self.waits.notes();
             let own = notes.get(&key(thread))?;
             (own.id, own.waits_for.last().copied()?)
         };
-        let caller = NOW.caller.load(Ordering::Relaxed);
         let on = vec![self.waited_for(kind, lock, 0)];
         Some(Wait { thread: id, at: (caller != 0).then_some(caller), spins: true, all: false, on })
     }

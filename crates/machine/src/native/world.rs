@@ -168,7 +168,7 @@ impl World {
         }
         memory::reserve()?;
         let failed = |what: &str| format!("cannot make {what}");
-        processor::start(profile).ok_or_else(|| failed("the processor"))?;
+        processor::start(profile, config.processors).ok_or_else(|| failed("the processor"))?;
         let contents = Contents {
             code: EXPORTS.iter().map(|export| export.name).collect(),
             data: DATA.iter().map(|data| (data.name, data.size as u64)).collect(),
@@ -187,7 +187,7 @@ impl World {
         let random = Random::new(config.seed ^ RANDOM);
         let world = Box::leak(Box::new(Self {
             channel,
-            scheduler: Scheduler::new(watch::record_switch),
+            scheduler: Scheduler::new(config.processors, watch::record_switch),
             config: Cell::new(Box::leak(Box::new(config))),
             profile,
             pools: RefCell::new([
@@ -239,6 +239,7 @@ impl World {
             });
             let kernel = Kernel::boot(world, world.profile).map_err(|error| error.to_string())?;
             let kernel: &'static Kernel = Box::leak(Box::new(kernel));
+            kernel.executive().set_processors(world.scheduler.processors().into());
             if ntoskrnl::install(kernel).is_err() || world.kernel.set(kernel).is_err() {
                 return Err("a kernel process boots once".into());
             }
@@ -293,7 +294,7 @@ impl World {
         self.channel.emit(&Event {
             sequence: self.channel.sequence(),
             time: self.scheduler.now().cast_unsigned(),
-            processor: 0,
+            processor: processor::number(),
             thread: NOW.thread.load(Ordering::Relaxed),
             irql: processor::irql().0,
             caller: (caller != 0).then_some(caller),
@@ -316,14 +317,16 @@ impl World {
         self.scheduler.tick();
         let points = self.points.get() + 1;
         self.points.set(points);
-        if processor::irql() >= nt::Irql::DISPATCH {
+        let raised = processor::irql() >= nt::Irql::DISPATCH;
+        if raised && self.scheduler.processors() == 1 {
             return;
         }
-        if NOW.lowered.swap(false, Ordering::Relaxed) {
+        if !raised && NOW.lowered.swap(false, Ordering::Relaxed) {
             // What the executive would have done, had the driver asked it to lower the level.
             self.kernel().executive().KeLowerIrql(processor::irql());
         }
-        if points.is_multiple_of(TIMER_POINTS)
+        if !raised
+            && points.is_multiple_of(TIMER_POINTS)
             && let Some(kernel) = self.kernel.get()
         {
             kernel.executive().expire_timers();
@@ -332,6 +335,25 @@ impl World {
             self.scheduler.give_way();
         } else {
             self.scheduler.point();
+        }
+        self.take_interrupts();
+    }
+
+    /// A point where others may run, without time passing.
+    pub(super) fn pass_by(&self) {
+        if self.scheduler.processors() > 1 || processor::irql() < nt::Irql::DISPATCH {
+            self.scheduler.point();
+            self.take_interrupts();
+        }
+    }
+
+    /// Runs the DPCs that other processors queued to this one.
+    pub(super) fn take_interrupts(&self) {
+        if self.scheduler.processors() > 1
+            && processor::irql() < nt::Irql::DISPATCH
+            && let Some(kernel) = self.kernel.get()
+        {
+            kernel.executive().interrupt();
         }
     }
 }

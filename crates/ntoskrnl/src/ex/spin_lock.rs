@@ -9,7 +9,7 @@ const WRITER: i32 = i32::MIN;
 
 fn spin(k: &Kernel, lock: Guest<i32>, attempt: impl Fn() -> bool) {
     while !attempt() {
-        k.host().spin_wait(lock.ptr().cast_const().cast());
+        k.host().spin_wait(word(lock));
     }
     k.host().holds(k.host().current_thread(), lock.address() as usize);
 }
@@ -19,6 +19,7 @@ fn let_go(k: &Kernel, lock: Guest<i32>) {
 }
 
 fn share(k: &Kernel, lock: Guest<i32>) {
+    k.host().lock_point();
     spin(k, lock, || {
         let value = lock.read();
         value & WRITER == 0 && lock.compare_exchange(value, value + 1)
@@ -34,7 +35,13 @@ pub(crate) fn ExAcquireSpinLockExclusive(k: &Kernel, lock: Guest<i32>) -> Irql {
 
 /// Acquires as a writer at `DISPATCH_LEVEL`.
 pub(crate) fn ExAcquireSpinLockExclusiveAtDpcLevel(k: &Kernel, lock: Guest<i32>) {
+    k.host().lock_point();
     spin(k, lock, || lock.compare_exchange(0, WRITER));
+}
+
+/// Views the lock as what the machine knows of locks: an address.
+fn word(lock: Guest<i32>) -> *const nt::KSPIN_LOCK {
+    lock.ptr().cast_const().cast()
 }
 
 /// Acquires as a reader and returns the old IRQL.
@@ -53,6 +60,7 @@ pub(crate) fn ExAcquireSpinLockSharedAtDpcLevel(k: &Kernel, lock: Guest<i32>) {
 pub(crate) fn ExReleaseSpinLockExclusiveFromDpcLevel(k: &Kernel, lock: Guest<i32>) {
     let_go(k, lock);
     lock.write(0);
+    k.host().lock_point();
 }
 
 /// Releases as a reader at `DISPATCH_LEVEL`.
@@ -63,8 +71,7 @@ pub(crate) fn ExReleaseSpinLockSharedFromDpcLevel(k: &Kernel, lock: Guest<i32>) 
 
 /// Releases as a writer and lowers the IRQL.
 pub(crate) fn ExReleaseSpinLockExclusive(k: &Kernel, lock: Guest<i32>, old: Irql) {
-    let_go(k, lock);
-    lock.write(0);
+    ExReleaseSpinLockExclusiveFromDpcLevel(k, lock);
     k.executive().KeLowerIrql(old);
 }
 

@@ -31,17 +31,33 @@ pub(crate) fn KeSetImportanceDpc(k: &Kernel, dpc: Guest<KDPC>, importance: u32) 
     unsafe { k.executive().KeSetImportanceDpc(dpc.ptr(), importance as u8) }
 }
 
-/// Sets the processor a DPC runs on.
+/// Sets the processor a DPC runs on. One that there is not would never run it; nothing is set then, and that is told.
 pub(crate) fn KeSetTargetProcessorDpc(k: &Kernel, dpc: Guest<KDPC>, number: u8) {
+    if number >= k.host().processors() {
+        return k.partial("KeSetTargetProcessorDpc", format!("there is no processor {number}"));
+    }
     // SAFETY: as for `KeInsertQueueDpc`.
     unsafe { k.executive().KeSetTargetProcessorDpc(dpc.ptr(), number) }
 }
 
-/// Waits until every DPC that was queued has run. Each processor runs its own whenever it falls below `DISPATCH_LEVEL`, so going there and
-/// back is enough.
+/// Waits until every DPC that was queued has run. Each processor runs its own whenever it falls below `DISPATCH_LEVEL`, so going to
+/// each, up and down there, is enough.
 pub(crate) fn KeFlushQueuedDpcs(k: &Kernel) {
-    let old = k.executive().KeRaiseIrql(nt::Irql::DISPATCH);
-    k.executive().KeLowerIrql(old);
+    let processors = k.host().processors();
+    let flush = || {
+        let old = k.executive().KeRaiseIrql(nt::Irql::DISPATCH);
+        k.executive().KeLowerIrql(old);
+    };
+    if processors == 1 {
+        return flush();
+    }
+    let before = k.host().set_affinity(Some(1));
+    flush();
+    for number in 1..processors {
+        k.host().set_affinity(Some(1 << number));
+        flush();
+    }
+    k.host().set_affinity(before);
 }
 
 /// Makes a notification timer.

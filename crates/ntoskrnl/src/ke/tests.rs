@@ -245,6 +245,25 @@ fn deferred_procedure_calls() {
 }
 
 #[test]
+fn processors_of_dpcs() {
+    let rig = Rig::new();
+    let (mut dpc, mut seen): (KDPC, _) = (zeroed(), [0u64; 3]);
+    let (d, s) = (at(&mut dpc), at(&mut seen));
+    let routine = deferred as extern "win64-unwind" fn(u64, u64, u64, u64) -> u64 as usize as u64;
+    rig.call("KeInitializeDpc", &[d, routine, s]);
+    rig.call("KeSetTargetProcessorDpc", &[d, 9]);
+    assert_eq!(dpc.Number, 0, "there are four");
+    rig.call("KeSetTargetProcessorDpc", &[d, 2]);
+    // Processor 2 of the test runs nothing.
+    assert_eq!(rig.call("KeInsertQueueDpc", &[d, 1, 2]), 1);
+    assert_eq!(seen[0], 0);
+    assert_eq!(rig.call("KeRemoveQueueDpc", &[d]), 1);
+    rig.call("KeSetTargetProcessorDpc", &[d, 0]);
+    rig.call("KeInsertQueueDpc", &[d, 1, 2]);
+    assert_eq!(seen, [1, 1, 2]);
+}
+
+#[test]
 fn timers() {
     let rig = Rig::new();
     let (mut timer, mut dpc, mut seen): (KTIMER, KDPC, _) = (zeroed(), zeroed(), [0u64; 3]);
@@ -331,11 +350,19 @@ fn drivers_end_the_world() {
 #[test]
 fn affinities_processes_and_stacks() {
     let rig = Rig::new();
-    rig.call("KeSetSystemAffinityThread", &[1]);
+    let bound = || rig.host.affinity.get();
+    rig.call("KeSetSystemAffinityThread", &[0x12]);
+    assert_eq!(bound(), Some(2), "of those that are there");
     rig.call("KeRevertToUserAffinityThread", &[]);
-    let before = rig.call("KeSetSystemAffinityThreadEx", &[1]);
-    assert_eq!(before, 0xF);
-    rig.call("KeRevertToUserAffinityThreadEx", &[before]);
+    assert_eq!(bound(), None);
+    assert_eq!(rig.call("KeSetSystemAffinityThreadEx", &[1]), 0, "not bound before");
+    assert_eq!(rig.call("KeSetSystemAffinityThreadEx", &[4]), 1);
+    assert_eq!(rig.call("KeSetSystemAffinityThreadEx", &[0x10]), 0, "no such processor");
+    assert_eq!(bound(), Some(4));
+    rig.call("KeRevertToUserAffinityThreadEx", &[1]);
+    assert_eq!(bound(), Some(1));
+    rig.call("KeRevertToUserAffinityThreadEx", &[0]);
+    assert_eq!(bound(), None);
     let process = rig.call("PsGetCurrentProcess", &[]);
     let (mut other, mut state): (nt::EPROCESS, nt::KAPC_STATE) = (zeroed(), zeroed());
     rig.call("KeStackAttachProcess", &[at(&mut other), at(&mut state)]);

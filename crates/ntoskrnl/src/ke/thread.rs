@@ -4,6 +4,7 @@ use core::convert::Infallible;
 
 use nt::{BugCheck, EPROCESS, KAPC_STATE, KTHREAD};
 
+use super::processor::KeQueryActiveProcessors;
 use crate::export::Address;
 use crate::field;
 use crate::guest::Guest;
@@ -67,19 +68,30 @@ pub(crate) fn KeBugCheckEx(k: &Kernel, code: u32, p1: u64, p2: u64, p3: u64, p4:
     k.bugcheck(BugCheck(code), [p1, p2, p3, p4], "a driver called `KeBugCheckEx`")
 }
 
-/// Binds the current thread to processors and returns the former set. The scheduler does not look at it.
-pub(crate) fn KeSetSystemAffinityThreadEx(k: &Kernel, _set: u64) -> u64 {
-    super::processor::KeQueryActiveProcessors(k)
+/// Binds the current thread to processors and returns the former set, zero where it was not bound. A set without an active
+/// processor changes nothing. (Microsoft's documentation of the routine.)
+pub(crate) fn KeSetSystemAffinityThreadEx(k: &Kernel, set: u64) -> u64 {
+    match set & KeQueryActiveProcessors(k) {
+        0 => 0,
+        set => k.host().set_affinity(Some(set)).unwrap_or(0),
+    }
 }
 
 /// Binds the current thread to processors.
-pub(crate) fn KeSetSystemAffinityThread(_: &Kernel, _set: u64) {}
+pub(crate) fn KeSetSystemAffinityThread(k: &Kernel, set: u64) {
+    KeSetSystemAffinityThreadEx(k, set);
+}
 
 /// Unbinds the current thread.
-pub(crate) fn KeRevertToUserAffinityThread(_: &Kernel) {}
+pub(crate) fn KeRevertToUserAffinityThread(k: &Kernel) {
+    k.host().set_affinity(None);
+}
 
-/// Gives the current thread a former set of processors back.
-pub(crate) fn KeRevertToUserAffinityThreadEx(_: &Kernel, _set: u64) {}
+/// Gives the current thread a former set of processors back; zero unbinds it.
+pub(crate) fn KeRevertToUserAffinityThreadEx(k: &Kernel, set: u64) {
+    let set = set & KeQueryActiveProcessors(k);
+    k.host().set_affinity((set != 0).then_some(set));
+}
 
 /// Moves the current thread into the address space of a process, keeping where it was in the caller's `KAPC_STATE`.
 pub(crate) fn KeStackAttachProcess(k: &Kernel, process: Guest<EPROCESS>, state: Guest<KAPC_STATE>) {

@@ -50,6 +50,9 @@ pub(super) struct Told {
     /// Seed of every choice: cookies, and with any but 0 the schedule. The same seed gives the same run [default: 0]
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     seed: Option<String>,
+    /// Virtual processors, 1 to 64 [default: 1]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
+    cpus: Option<String>,
     /// Play this schedule again, as a report shows it (`s1:12=256,40=step`), instead of the seed's
     #[arg(long, value_name = "TEXT")]
     schedule: Option<String>,
@@ -116,6 +119,9 @@ impl Told {
         }
         if let Some(text) = &self.seed {
             config.seed = scenario::seed(text)?;
+        }
+        if let Some(text) = &self.cpus {
+            config.processors = scenario::processors(text)?;
         }
         if let Some(text) = &self.schedule {
             config.schedule = Some(scenario::schedule(text)?);

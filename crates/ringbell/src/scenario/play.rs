@@ -312,7 +312,7 @@ impl Scenario {
     /// Tells where the run did not follow the schedule that it was to play again.
     fn misfit(&self, report: &Report) -> Option<MachineError> {
         let text = self.config.schedule.as_ref()?.misfit(report.schedule.as_ref()?)?;
-        let hint = "play the drivers, steps and seed that the schedule was found with";
+        let hint = "play the drivers, steps, seed and processors that the schedule was found with";
         Some(MachineError::Refused(format!("{text}\nhint: {hint}")))
     }
 

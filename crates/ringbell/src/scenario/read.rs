@@ -152,6 +152,9 @@ impl Reader<'_> {
                 seed(value.text()?).map_err(|mistake| value.wrong(mistake))?
             };
         }
+        if let Some(value) = top.get("cpus") {
+            config.processors = value.number(1, 64)? as u8;
+        }
         if let Some(value) = top.get("schedule") {
             config.schedule = Some(schedule(value.text()?).map_err(|mistake| value.wrong(mistake))?);
         }

@@ -1,8 +1,9 @@
-//! Seeds, schedules and faults as people write them.
+//! Seeds, schedules, faults and processors as people write them.
 
 use record::{BadSchedule, FaultPlan, Schedule};
 
 use super::Mistake;
+use super::mistake::printable;
 
 impl From<BadSchedule> for Mistake {
     fn from(error: BadSchedule) -> Self {
@@ -39,4 +40,19 @@ pub fn fault(text: &str) -> Result<FaultPlan, Mistake> {
 /// It is no schedule, or of another version.
 pub fn schedule(text: &str) -> Result<Schedule, Mistake> {
     Ok(text.parse::<Schedule>()?)
+}
+
+/// Reads a number of processors.
+///
+/// # Errors
+///
+/// It is no number from 1 to 64.
+pub fn processors(text: &str) -> Result<u8, Mistake> {
+    match text.parse() {
+        Ok(number) if (1..=64).contains(&number) => Ok(number),
+        _ => {
+            let text = printable(text);
+            Err(Mistake::new(format!("`{text}` is no number of processors"), "a machine has 1 to 64 of them"))
+        }
+    }
 }

@@ -70,6 +70,7 @@ pub(super) const TOP: Keys = Keys {
             "42",
             "seed of every choice: cookies, and with any but 0 the schedule; `\"42@1\"` is one of scheduler version 1",
         ),
+        key("cpus", "a number", "4", "virtual processors, 1 to 64"),
         key(
             "schedule",
             "a text",
