@@ -1,6 +1,6 @@
 //! Unwinding: from the registers in a function to those of its caller.
 //!
-//! Models `RtlVirtualUnwind` of Windows x64 as a pure function over the bytes of an image: [`FunctionTable::unwind`]
+//! Models `RtlVirtualUnwind` of Windows x64 as a pure function over the bytes of an image: [`FunctionTable::unwind`](crate::FunctionTable::unwind)
 //! takes the registers, a way to read the stack, and gives the registers of the caller as they will be when the call
 //! returns. What to undo stands in the unwind data (`UNWIND_INFO`) of the function: one code per instruction of the
 //! prologue. At an instruction inside the prologue only the codes of what already ran apply; inside an epilogue, which the
