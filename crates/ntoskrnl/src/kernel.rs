@@ -5,8 +5,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use executive::{BootError, Bugcheck, Executive};
 use nt::{BugCheck, FAST_MUTEX, KEVENT, KSEMAPHORE, NTSTATUS, NotificationEvent, Profile};
-use record::{WaitKind, What};
+use record::{PoolBlockLeft, WaitKind, What};
 
+use crate::ex::lookaside::Lookasides;
 use crate::ex::work::Queue;
 use crate::export::{Address, Export};
 use crate::frame::CallFrame;
@@ -31,6 +32,7 @@ pub struct Kernel {
     work_semaphore: NonNull<KSEMAPHORE>,
     work_done: NonNull<KEVENT>,
     io: Io,
+    lookasides: Lookasides,
 }
 
 // SAFETY: the pointers lead to memory that lives as long as the kernel and that is changed under NT's locks or as NT's own
@@ -94,7 +96,8 @@ impl Kernel {
         // SAFETY: as above.
         unsafe { executive.KeInitializeEvent(work_done.as_ptr(), NotificationEvent, false) };
         let io = Io::new(host);
-        Self { host, executive, types, processes, queue: Queue::default(), work_semaphore, work_done, io }
+        let (queue, lookasides) = (Queue::default(), Lookasides::default());
+        Self { host, executive, types, processes, queue, work_semaphore, work_done, io, lookasides }
     }
 
     /// Returns the machine beneath.
@@ -142,6 +145,15 @@ impl Kernel {
     /// Ends the world the way Windows does.
     pub fn bugcheck(&self, code: BugCheck, parameters: [u64; 4], reason: impl Into<String>) -> ! {
         self.executive.bugcheck(Bugcheck { code, parameters, reason: reason.into().into() })
+    }
+
+    /// Returns the lookaside lists that were made and not deleted, by address.
+    pub fn lookaside_lists(&self) -> Vec<PoolBlockLeft> {
+        self.lookasides.all()
+    }
+
+    pub(crate) fn lookasides(&self) -> &Lookasides {
+        &self.lookasides
     }
 
     pub(crate) fn types(&self) -> &Types {

@@ -472,4 +472,11 @@ pub enum What {
         /// Every thread that waits without a limit, as the kernel knows it; [`crate::complete_waits`] adds names.
         waits: Vec<Wait>,
     },
+    /// Lookaside lists that code of a driver made and did not delete before it left; told only where there are some.
+    LookasideLeft {
+        /// File name of the driver that left.
+        driver: String,
+        /// The lists by address: of each where it lies, the size and tag of its blocks, and who made it.
+        lists: Vec<PoolBlockLeft>,
+    },
 }

@@ -335,6 +335,26 @@ fn rb009_locks_on_a_section_are_counted() {
 }
 
 #[test]
+fn rb014_lookaside_lists_mdls_and_contiguous_memory_are_audited() {
+    let report = play(&["rb014-lists-and-pages-left"], &[]);
+    let story = ringbell::story(&report);
+    assert!(
+        report.findings.len() == 4 && report.findings.iter().all(|finding| finding.rule.0 == 14),
+        "{story}"
+    );
+    for what in [
+        "1 lookaside list behind",
+        "1 pool block behind, 48",
+        "1 memory descriptor list",
+        "1 block of contiguous",
+    ] {
+        assert!(report.findings.iter().any(|finding| finding.message.contains(what)), "{what}\n{story}");
+    }
+    let report = play(&["rb014-near-lists-and-pages-freed"], &[]);
+    assert_eq!(ringbell::verdict(&report), "clean", "{}", ringbell::story(&report));
+}
+
+#[test]
 fn rb015_damage_to_a_block_that_is_never_freed_is_found_when_its_driver_has_left() {
     let report = play(&["rb015-damaged-at-unload"], &[]);
     let story = ringbell::story(&report);

@@ -14,8 +14,8 @@ pub(crate) const RULE: Rule = Rule {
     windows: "the memory is lost until the next boot, once more with every load; Driver Verifier's pool tracking ends the \
               unload with bugcheck 0xC4 (DRIVER_VERIFIER_DETECTED_VIOLATION), first parameter 0x62",
     fix: "free what the call site allocates, on every path, at the latest in `DriverUnload`",
-    detection: "pool that code of the driver allocated, also as IRP, MDL or work item, lives at its departure audit; one \
-                finding per call site and tag; a block handed to another driver that frees it later counts too and may be \
+    detection: "pool that code of the driver allocated, also as IRP, MDL, work item or contiguous memory, lives at its departure \
+                audit, or a lookaside list that it made was not deleted; one finding per call site and tag; a block handed to another driver that frees it later counts too and may be \
                 allowed",
     check,
 };
@@ -23,7 +23,11 @@ pub(crate) const RULE: Rule = Rule {
 fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (index, event) in run.events.iter().enumerate() {
-        let What::PoolLeft { driver, blocks } = &event.what else { continue };
+        let (driver, blocks, lists) = match &event.what {
+            What::PoolLeft { driver, blocks } => (driver, blocks, false),
+            What::LookasideLeft { driver, lists } => (driver, lists, true),
+            _ => continue,
+        };
         let mut sites: BTreeMap<(u64, u32), (u64, u64)> = BTreeMap::new();
         for block in blocks {
             let site = sites.entry((block.caller, block.tag)).or_default();
@@ -33,10 +37,13 @@ fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
             .iter()
             .find(|later| matches!(&later.what, What::Audit { driver: Some(gone), .. } if gone == driver));
         for ((caller, tag), (count, bytes)) in sites {
+            let what = if lists { "lookaside list" } else { kind(tag) };
             let message = format!(
-                "`{driver}` left {count} pool block{} behind, {bytes} bytes, tag `{}` (allocated by {})",
+                "`{driver}` left {count} {what}{} behind, {}{bytes} bytes, tag `{}` ({} by {})",
                 if count == 1 { "" } else { "s" },
+                if lists { "of blocks of " } else { "" },
                 tag.to_le_bytes().escape_ascii(),
+                if lists { "made" } else { "allocated" },
                 run.place(caller),
             );
             let mut evidence = vec![event.sequence];
@@ -45,6 +52,15 @@ fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Says what a block is that the kernel allocates for a driver under a tag of its own.
+fn kind(tag: u32) -> &'static str {
+    match &tag.to_le_bytes() {
+        b"Mdl " => "memory descriptor list",
+        b"MmCm" => "block of contiguous memory",
+        _ => "pool block",
+    }
 }
 
 #[cfg(test)]
@@ -64,5 +80,28 @@ mod tests {
         assert_eq!((findings[0].rule.0, &findings[0].evidence[..]), (14, &[0, 1][..]));
         assert!(findings[0].message.contains("2 pool blocks behind, 48 bytes, tag `RbAa`"), "{findings:?}");
         assert!(judge(&stream([(0, departure("a.sys", vec![]))]), &modules(), &FINISHED).is_empty());
+    }
+
+    #[test]
+    fn rb014_what_the_kernel_allocated_for_a_driver_has_its_name() {
+        let block = |tag: &[u8; 4]| PoolBlockLeft {
+            address: 0x7000,
+            bytes: 64,
+            tag: u32::from_le_bytes(*tag),
+            caller: IN_A,
+        };
+        let left = What::PoolLeft { driver: "a.sys".into(), blocks: vec![block(b"Mdl "), block(b"MmCm")] };
+        let lists = What::LookasideLeft { driver: "a.sys".into(), lists: vec![block(b"RbLl")] };
+        let events = stream([(0, left), (0, lists), (0, departure("a.sys", vec![]))]);
+        let messages: Vec<_> =
+            judge(&events, &modules(), &FINISHED).into_iter().map(|found| found.message).collect();
+        assert_eq!(messages.len(), 3, "{messages:?}");
+        let all = messages.join("\n");
+        assert!(all.contains("1 memory descriptor list behind, 64 bytes"), "{all}");
+        assert!(all.contains("1 block of contiguous memory behind"), "{all}");
+        assert!(
+            all.contains("1 lookaside list behind, of blocks of 64 bytes, tag `RbLl` (made by a.sys"),
+            "{all}"
+        );
     }
 }

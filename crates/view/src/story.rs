@@ -297,6 +297,9 @@ impl Teller<'_> {
                 self.line(&format!("made to fail: {}, called at {from}", fault.export));
             }
             What::FallibleCall { .. } => {}
+            What::LookasideLeft { driver, lists } => {
+                self.line(&format!("{} of {driver} left", plural(lists.len(), "lookaside list")));
+            }
             What::ApcDisableLeft { routine, .. } => {
                 let place = self.place(*routine);
                 self.line(&format!("{place} returned with another count of disabled APCs"));

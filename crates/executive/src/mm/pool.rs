@@ -201,7 +201,8 @@ impl<P: Platform> Executive<P> {
             nt::POOL_FLAG_PAGED => PagedPool,
             _ => return ptr::null_mut(),
         };
-        if required & !KNOWN != 0 || bytes == 0 {
+        // The documented refusals, and a size that no caller can mean.
+        if required & !KNOWN != 0 || bytes == 0 || tag == 0 {
             return ptr::null_mut();
         }
         if required & nt::POOL_FLAG_UNINITIALIZED == 0 {

@@ -80,6 +80,11 @@ fn pool2_zeroes_and_checks_its_flags() {
     for flags in [0, nt::POOL_FLAG_PAGED | nt::POOL_FLAG_NON_PAGED, nt::POOL_FLAG_PAGED | 0x8000] {
         assert!(executive.ExAllocatePool2(flags, 64, TAG).is_null(), "flags {flags:#x}");
     }
+    assert!(executive.ExAllocatePool2(nt::POOL_FLAG_NON_PAGED, 64, 0).is_null(), "no tag");
+    assert!(
+        executive.ExAllocatePool2(nt::POOL_FLAG_NON_PAGED, usize::MAX - 8, TAG).is_null(),
+        "too long to round"
+    );
 }
 
 #[test]

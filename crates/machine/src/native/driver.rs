@@ -248,6 +248,11 @@ fn depart(world: &'static World, name: &str, image: std::ops::Range<u64>, object
     if !blocks.is_empty() {
         world.record(What::PoolLeft { driver: name.into(), blocks });
     }
+    let mut lists = world.kernel().lookaside_lists();
+    lists.retain(|list| image.contains(&list.caller));
+    if !lists.is_empty() {
+        world.record(What::LookasideLeft { driver: name.into(), lists });
+    }
     world.record(What::Audit { driver: Some(name.into()), snapshot: world.snapshot() });
     remove(world, name);
 }

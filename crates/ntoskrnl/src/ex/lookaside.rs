@@ -7,7 +7,12 @@
 //! entry with four bits free. Push and pop change it in two steps: an export runs to its end before another thread
 //! of the same processor set does.
 
-use nt::{GENERAL_LOOKASIDE, NonPagedPool, NonPagedPoolNx, PagedPool, SLIST_HEADER};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use nt::{GENERAL_LOOKASIDE, NTSTATUS, NonPagedPool, NonPagedPoolNx, PagedPool, SLIST_HEADER};
+
+use record::PoolBlockLeft;
 
 use crate::export::Address;
 use crate::field;
@@ -20,6 +25,22 @@ const FREE_BITS: u64 = 0xF;
 /// Depth that NT starts a lookaside list with, whatever the caller asks.
 const INITIAL_DEPTH: u16 = 4;
 const MAXIMUM_DEPTH: u16 = 256;
+
+/// The lists that were made and not deleted: on Windows they are linked, and a driver that leaves one behind leaves the links in memory
+/// that is gone.
+#[derive(Debug, Default)]
+pub(crate) struct Lookasides(Mutex<BTreeMap<u64, PoolBlockLeft>>);
+
+impl Lookasides {
+    fn with<R>(&self, f: impl FnOnce(&mut BTreeMap<u64, PoolBlockLeft>) -> R) -> R {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns all of them, by address.
+    pub(crate) fn all(&self) -> Vec<PoolBlockLeft> {
+        self.with(|lists| lists.values().cloned().collect())
+    }
+}
 
 /// Makes a list empty.
 pub(crate) fn InitializeSListHead(_: &Kernel, head: Guest<SLIST_HEADER>) {
@@ -88,6 +109,13 @@ fn initialize(k: &Kernel, list: Guest<GENERAL_LOOKASIDE>, setup: &Setup) {
     field!(list, GENERAL_LOOKASIDE, Size).write(setup.size.max(16) as u32);
     field!(list, GENERAL_LOOKASIDE, Allocate).write(or(setup.allocate, "ExAllocatePoolWithTag").ptr());
     field!(list, GENERAL_LOOKASIDE, Free).write(or(setup.free, "ExFreePool").ptr());
+    let made = PoolBlockLeft {
+        address: list.address(),
+        bytes: setup.size as u64,
+        tag: setup.tag,
+        caller: k.caller(),
+    };
+    k.lookasides().with(|lists| lists.insert(list.address(), made));
 }
 
 /// Makes a lookaside list of nonpaged pool.
@@ -122,8 +150,51 @@ pub(crate) fn ExInitializePagedLookasideList(
     initialize(k, list, &Setup { allocate, free, size, tag, pool_type: PagedPool });
 }
 
+/// Makes a lookaside list of either pool, whose routines are passed the list.
+///
+/// Where the driver gives no routines the pool's own stand there: they take the arguments they know and ignore the list.
+#[expect(clippy::too_many_arguments, reason = "the routine has that many")]
+pub(crate) fn ExInitializeLookasideListEx(
+    k: &Kernel,
+    list: Guest<GENERAL_LOOKASIDE>,
+    allocate: Address,
+    free: Address,
+    pool_type: u32,
+    flags: u32,
+    size: usize,
+    tag: u32,
+    depth: u16,
+) -> NTSTATUS {
+    /// `EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL`.
+    const RAISE: u32 = 1;
+    /// `EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE`.
+    const NO_RAISE: u32 = 2;
+    // The documented refusals: a depth, unknown flags, and both flags together.
+    if depth != 0 {
+        return nt::STATUS_INVALID_PARAMETER_8;
+    }
+    let bits = match flags {
+        0 => 0,
+        RAISE => nt::POOL_RAISE_IF_ALLOCATION_FAILURE,
+        NO_RAISE => nt::POOL_QUOTA,
+        _ => return nt::STATUS_INVALID_PARAMETER_5,
+    };
+    initialize(k, list, &Setup { allocate, free, size, tag, pool_type: pool_type | bits });
+    nt::STATUS_SUCCESS
+}
+
+/// Frees the blocks that a lookaside list holds, and keeps the list.
+pub(crate) fn ExFlushLookasideListEx(k: &Kernel, list: Guest<GENERAL_LOOKASIDE>) {
+    empty(k, list);
+}
+
 /// Frees the blocks that a lookaside list holds. The list itself is the driver's.
 pub(crate) fn ExDeleteNPagedLookasideList(k: &Kernel, list: Guest<GENERAL_LOOKASIDE>) {
+    empty(k, list);
+    k.lookasides().with(|lists| lists.remove(&list.address()));
+}
+
+fn empty(k: &Kernel, list: Guest<GENERAL_LOOKASIDE>) {
     let head = field!(list, GENERAL_LOOKASIDE, ListHead);
     let free = field!(list, GENERAL_LOOKASIDE, Free).read() as u64;
     loop {
@@ -134,8 +205,9 @@ pub(crate) fn ExDeleteNPagedLookasideList(k: &Kernel, list: Guest<GENERAL_LOOKAS
         if Some(free) == k.host().export_address("ExFreePool") {
             super::pool::ExFreePool(k, entry);
         } else {
-            // SAFETY: the driver gave this address as the list's free routine, which takes a block.
-            unsafe { k.host().call_driver(free, &[entry.0]) };
+            // SAFETY: the driver gave this address as the list's free routine, which takes a block, and the list where it is one of
+            // the newer kind.
+            unsafe { k.host().call_driver(free, &[entry.0, list.address()]) };
         }
     }
 }

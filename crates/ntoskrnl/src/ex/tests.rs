@@ -193,6 +193,37 @@ fn lock_free_lists() {
 }
 
 #[test]
+fn lookaside_lists_of_the_newer_kind() {
+    let rig = Rig::new();
+    let before = rig.driver_blocks();
+    let mut list: GENERAL_LOOKASIDE = zeroed();
+    let l = at(&mut list);
+    let make = |flags: u64, depth: u64| {
+        rig.call("ExInitializeLookasideListEx", &[l, 0, 0, 0x200, flags, 40, TAG, depth]) as u32
+    };
+    assert_eq!(make(0, 1), nt::STATUS_INVALID_PARAMETER_8.0);
+    assert_eq!(
+        (make(3, 0), make(4, 0)),
+        (nt::STATUS_INVALID_PARAMETER_5.0, nt::STATUS_INVALID_PARAMETER_5.0)
+    );
+    assert!(rig.kernel.lookaside_lists().is_empty());
+    assert_eq!(make(0, 0), 0);
+    let known = rig.kernel.lookaside_lists();
+    assert_eq!(
+        (known.len(), known[0].address, known[0].bytes, known[0].caller),
+        (1, l, 40, crate::testing::RETURN_ADDRESS)
+    );
+    for delete in ["ExFlushLookasideListEx", "ExDeleteLookasideListEx"] {
+        assert_eq!(rig.kernel.lookaside_lists().len(), 1);
+        let block = rig.call("ExAllocatePoolWithTag", &[0, 40, TAG]);
+        rig.call("ExpInterlockedPushEntrySList", &[l, block]);
+        rig.call(delete, &[l]);
+        assert_eq!(rig.driver_blocks(), before, "{delete} frees what the list holds");
+    }
+    assert!(rig.kernel.lookaside_lists().is_empty());
+}
+
+#[test]
 fn lookaside_lists() {
     let rig = Rig::new();
     let before = rig.driver_blocks();

@@ -20,6 +20,12 @@ fn allocate(k: &Kernel, bytes: usize) -> Address {
     k.executive().allocate_pool(&request).into()
 }
 
+/// Frees pages; what is no such memory ends in a bugcheck.
+fn free(k: &Kernel, block: Address) {
+    // SAFETY: that nobody uses the memory afterwards is the driver's contract.
+    unsafe { k.executive().free_pool(block.ptr(), TAG, k.caller()) }
+}
+
 /// Allocates contiguous memory below a physical address. Everything lies below those that drivers ask for, or nothing does.
 pub(crate) fn MmAllocateContiguousMemory(k: &Kernel, bytes: usize, highest: LargeInteger) -> Address {
     let block = allocate(k, bytes);
@@ -45,12 +51,12 @@ pub(crate) fn MmAllocateContiguousMemorySpecifyCache(
 
 /// Frees contiguous memory.
 pub(crate) fn MmFreeContiguousMemory(k: &Kernel, block: Address) {
-    k.free_pool(block.0);
+    free(k, block);
 }
 
 /// Frees contiguous memory of a known size and caching.
 pub(crate) fn MmFreeContiguousMemorySpecifyCache(k: &Kernel, block: Address, _bytes: usize, _caching: u32) {
-    k.free_pool(block.0);
+    free(k, block);
 }
 
 /// Allocates memory that is not cached.
@@ -60,7 +66,7 @@ pub(crate) fn MmAllocateNonCachedMemory(k: &Kernel, bytes: usize) -> Address {
 
 /// Frees memory that is not cached.
 pub(crate) fn MmFreeNonCachedMemory(k: &Kernel, block: Address, _bytes: usize) {
-    k.free_pool(block.0);
+    free(k, block);
 }
 
 /// Returns the physical address of an address: the same, or 0 where nothing is mapped.
