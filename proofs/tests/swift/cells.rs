@@ -166,6 +166,16 @@ impl<M: Mistake> World<M> {
         called
     }
 
+    /// Returns the node before a node that is linked. The lock is held.
+    fn before(&self, node: *mut Node) -> *mut Node {
+        let mut before = self.head();
+        while self.at(before).next.load(Ordering::Relaxed) != node {
+            before = self.at(before).next.load(Ordering::Relaxed);
+            assert!(before != self.head(), "not linked");
+        }
+        before
+    }
+
     /// Returns the list as it is.
     pub(crate) fn listed(&self) -> Vec<usize> {
         let _held = self.lock.lock().expect("a sane lock");
@@ -230,12 +240,12 @@ impl<'w, M: Mistake> Cells for &'w World<M> {
         drop(held);
     }
 
+    unsafe fn check(self, node: *mut Node) {
+        self.before(node);
+    }
+
     unsafe fn unlink(self, node: *mut Node) {
-        let mut before = self.head();
-        while self.at(before).next.load(Ordering::Relaxed) != node {
-            before = self.at(before).next.load(Ordering::Relaxed);
-            assert!(before != self.head(), "not linked");
-        }
+        let before = self.before(node);
         let after = self.at(node).next.load(Ordering::Relaxed);
         self.at(before).next.store(after, Ordering::Release);
     }

@@ -105,22 +105,13 @@ impl<P: Platform> Executive<P> {
         // SAFETY: a callback object by the caller's promise.
         let object = unsafe { Live::new(callback_object) };
         let head = field!(object, CALLBACK_OBJECT, RegisteredCallbacks);
-        let tell_begin = |held| {
-            self.tell(|| What::NotifyBegin {
-                object: callback_object.addr() as u64,
-                argument1: argument1.addr() as u64,
-                argument2: argument2.addr() as u64,
-                mode: if held { Mode::Held } else { Mode::Dropped },
-            });
-        };
-        let tell_end =
-            |delivered| self.tell(|| What::NotifyEnd { object: callback_object.addr() as u64, delivered });
         let holds = self.profile().notify_dispatch_mode.value == nt::profile::NotifyDispatchMode::Held;
         // Told before the lock raises the IRQL, so that the record shows the caller's.
-        tell_begin(holds && self.platform().irql() == Irql::DISPATCH);
+        let mode = if holds && self.platform().irql() == Irql::DISPATCH { Mode::Held } else { Mode::Dropped };
+        self.ex_tell_begin(callback_object, [argument1, argument2], mode);
         // Looked at without the lock: whoever registers at this moment is late.
         if list::is_empty(head) {
-            tell_end(0);
+            self.ex_tell_end(callback_object, 0);
             return;
         }
         let lock = field!(object, CALLBACK_OBJECT, Lock);
@@ -160,7 +151,25 @@ impl<P: Platform> Executive<P> {
             }
         }
         self.ke_release(lock, old);
-        tell_end(delivered);
+        self.ex_tell_end(callback_object, delivered);
+    }
+
+    pub(super) fn ex_tell_begin(
+        &self,
+        object: *mut CALLBACK_OBJECT,
+        arguments: [*mut c_void; 2],
+        mode: Mode,
+    ) {
+        self.tell(|| What::NotifyBegin {
+            object: object.addr() as u64,
+            argument1: arguments[0].addr() as u64,
+            argument2: arguments[1].addr() as u64,
+            mode,
+        });
+    }
+
+    pub(super) fn ex_tell_end(&self, object: *mut CALLBACK_OBJECT, delivered: u32) {
+        self.tell(|| What::NotifyEnd { object: object.addr() as u64, delivered });
     }
 
     /// Calls one routine, between its hooks and events.

@@ -120,7 +120,8 @@ impl<P: Platform> Executive<P> {
                 routine: routine.0 as u64,
                 routine_name: self.kernel_routine_at(routine).map(|known| known.symbol().into()),
                 context: value.CallbackContext.addr() as u64,
-                busy: self.in_flight_at(live.ptr()),
+                // SAFETY: on the list, and the lock is held.
+                busy: unsafe { self.in_flight(live.ptr()) },
                 waiting: value.UnregisterWaiting != 0,
             });
         }

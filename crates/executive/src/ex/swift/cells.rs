@@ -108,6 +108,12 @@ impl<P: Platform> Cells for NtCells<'_, P> {
         self.executive.ke_release(field!(self.object, CALLBACK_OBJECT, Lock), held);
     }
 
+    unsafe fn check(self, node: *mut LIST_ENTRY) {
+        // SAFETY: a registration, whose first field is the link, by the caller's promise.
+        let checked = list::check(unsafe { Live::new(node) });
+        self.executive.ke_checked(checked, registration::LIST);
+    }
+
     unsafe fn unlink(self, node: *mut LIST_ENTRY) {
         // SAFETY: linked, by the caller's promise.
         let removed = list::remove(unsafe { Live::new(node) });

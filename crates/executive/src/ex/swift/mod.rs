@@ -113,12 +113,7 @@ impl<P: Platform> Executive<P> {
         }
         let Some(notifier) = self.platform().notifier() else { return false };
         let Some(slots) = notifier.innermost() else { return false };
-        self.tell(|| What::NotifyBegin {
-            object: object.addr() as u64,
-            argument1: arguments[0].addr() as u64,
-            argument2: arguments[1].addr() as u64,
-            mode: Mode::Dropped,
-        });
+        self.ex_tell_begin(object, arguments, Mode::Dropped);
         let delivered = Cell::new(0);
         let call = |registration| {
             // SAFETY: the caller's promise for the routines of this object.
@@ -127,7 +122,7 @@ impl<P: Platform> Executive<P> {
         };
         // SAFETY: the caller's promise; the slots are free.
         unsafe { self.swift_walk(object, slots, call) };
-        self.tell(|| What::NotifyEnd { object: object.addr() as u64, delivered: delivered.get() });
+        self.ex_tell_end(object, delivered.get());
         true
     }
 
@@ -182,20 +177,17 @@ impl<P: Platform> Executive<P> {
         // SAFETY: the caller's promise.
         let live = unsafe { Live::new(registration) };
         let link = field!(live, CALLBACK_REGISTRATION, Link);
-        // A second unregistration shows in the links, before anything is changed.
-        let old = self.ke_acquire(field!(object, CALLBACK_OBJECT, Lock));
-        self.ke_checked(list::check(link), registration::LIST);
-        self.ke_release(field!(object, CALLBACK_OBJECT, Lock), old);
         let busy = field!(live, CALLBACK_REGISTRATION, Busy).atomic();
         let waits = || {
             self.tell(|| What::UnregisterWaits {
                 object: object.addr() as u64,
                 registration: registration.addr() as u64,
-                busy: self.in_flight_at(registration),
+                // SAFETY: the caller's promise.
+                busy: unsafe { self.in_flight(registration) },
             });
         };
         let pinned = || busy.load(Ordering::Acquire) != 0;
-        // SAFETY: linked, as was just checked; the caller promises that nobody else unregisters it.
+        // SAFETY: the caller's promise.
         unsafe { protocol::retire(cells, link.ptr(), pinned, waits) };
     }
 
@@ -205,12 +197,7 @@ impl<P: Platform> Executive<P> {
     ///
     /// `registration` came from [`Executive::ExRegisterCallback`] and has not been unregistered.
     pub unsafe fn in_flight(&self, registration: *mut CALLBACK_REGISTRATION) -> u32 {
-        self.in_flight_at(registration)
-    }
-
-    /// [`Executive::in_flight`] of a registration that is there.
-    pub(super) fn in_flight_at(&self, registration: *mut CALLBACK_REGISTRATION) -> u32 {
-        // SAFETY: there, by the contract of this function.
+        // SAFETY: there, by the caller's promise.
         let live = unsafe { Live::new(registration) };
         let busy = field!(live, CALLBACK_REGISTRATION, Busy).atomic();
         let mut count = busy.load(Ordering::Acquire);

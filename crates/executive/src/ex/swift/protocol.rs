@@ -118,6 +118,13 @@ pub(crate) trait Cells: Copy {
     /// Releases the lock of the list.
     fn unlock(self, held: Self::Held);
 
+    /// Checks that the list still holds `node`, or ends the world. The lock is held.
+    ///
+    /// # Safety
+    ///
+    /// `node` is a registration.
+    unsafe fn check(self, node: *mut Self::Node);
+
     /// Takes `node` off its list. The lock is held. The link that led to it is stored with `Release`.
     ///
     /// # Safety
@@ -307,7 +314,8 @@ fn light<C: Cells>(cells: C) {
 ///
 /// # Safety
 ///
-/// `node` is linked, and this is called once for it.
+/// `node` is a registration, and this is called once for it. (A second call ends the world, as long as the memory is still
+/// there.)
 pub(crate) unsafe fn retire<C: Cells>(
     cells: C,
     node: *mut C::Node,
@@ -315,13 +323,15 @@ pub(crate) unsafe fn retire<C: Cells>(
     waits: impl FnOnce(),
 ) {
     let held = cells.lock();
-    // SAFETY: linked by the caller's promise.
+    // SAFETY: a registration by the caller's promise.
+    unsafe { cells.check(node) };
+    // SAFETY: linked, as was just checked.
     unsafe { cells.leaving(node) }.set(Release);
     cells.unlock(held);
     heavy(cells);
     quiesce(cells, || !cells.is_named(node) && !pinned(), waits);
     let held = cells.lock();
-    // SAFETY: linked by the caller's promise; nobody else unlinks it.
+    // SAFETY: linked, as was checked; nobody else unlinks it.
     unsafe { cells.unlink(node) };
     cells.unlock(held);
     heavy(cells);
