@@ -14,6 +14,8 @@
 //!
 //! Nothing of the host is locked or borrowed across a point: what a fiber holds there are NT's own locks.
 
+mod tell;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::ptr::NonNull;
@@ -26,7 +28,8 @@ use record::{Switch, Turn};
 use super::fiber::{DriverStack, Fiber, Spin, State};
 use super::policy::{Candidate, Order, Policy};
 use super::processor::{self, NOW};
-use super::stack::Stack;
+
+pub(crate) use tell::Parked;
 
 /// Virtual time of one scheduling point, in units of 100 ns.
 const POINT: i64 = 1;
@@ -54,15 +57,6 @@ pub(crate) struct Scheduler {
     earliest: Cell<i64>,
     /// Context of [`Scheduler::run`] while a fiber runs.
     back: Cell<u64>,
-}
-
-/// A thread that waits without a limit.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Parked {
-    pub(crate) thread: NonNull<KTHREAD>,
-    pub(crate) id: u32,
-    /// Where the driver called the export that it waits in; 0 for nowhere.
-    pub(crate) caller: u64,
 }
 
 /// A fiber, and the processor it has or would get.
@@ -305,6 +299,9 @@ impl Scheduler {
 
     /// Returns whether there is somebody beside the running thread who can run.
     fn are_others(&self) -> bool {
+        if !self.may_be_others() {
+            return false;
+        }
         if self.count > 1 {
             return !self.places(false).is_empty();
         }
@@ -313,7 +310,7 @@ impl Scheduler {
             && (self.ready.borrow().iter().any(|fiber| fiber.can_go_on()) || !self.due().is_empty())
     }
 
-    /// Returns whether there may be somebody beside the running thread who can run; where not, there is nobody.
+    /// Returns whether there may be somebody beside the running thread who can run; where not, there is nobody. Costs little.
     fn may_be_others(&self) -> bool {
         !self.ready.borrow().is_empty()
             || self.earliest.get() <= self.now()
@@ -383,7 +380,7 @@ impl Scheduler {
 
     /// Lets the others that can run go first. Returns whether there were any.
     pub(crate) fn give_way(&self) -> bool {
-        if !self.may_be_others() || !self.are_others() {
+        if !self.are_others() {
             return false;
         }
         let fiber = self.current();
@@ -411,13 +408,6 @@ impl Scheduler {
         fiber.spin.set(None);
     }
 
-    /// Returns the threads that spin on a lock that does not change, and do not run.
-    pub(crate) fn spinners(&self) -> Vec<Parked> {
-        let fibers = self.fibers.borrow();
-        let spinners = fibers.iter().filter(|fiber| !fiber.can_go_on());
-        spinners.map(|fiber| Parked { thread: fiber.thread, id: fiber.id, caller: fiber.caller() }).collect()
-    }
-
     /// Returns whether every processor spins at `DISPATCH_LEVEL` or above on a lock that does not change: no time that passes
     /// makes a difference.
     pub(crate) fn is_stuck(&self) -> bool {
@@ -436,9 +426,6 @@ impl Scheduler {
     pub(crate) fn point(&self) {
         let Some(fiber) = self.current.borrow().clone() else { return };
         self.move_away(&fiber);
-        if !self.may_be_others() {
-            return;
-        }
         if !self.are_others() {
             return;
         }
@@ -489,57 +476,6 @@ impl Scheduler {
         // SAFETY: the list, and `run` on its own stack, keep the fiber until `run` goes on, which frees it.
         unsafe { &*last }.suspend(&self.back);
         panic!("a fiber ran after its end")
-    }
-
-    /// Returns the threads that wait without a limit, in the order in which they were made.
-    pub(crate) fn parked(&self) -> Vec<Parked> {
-        let fibers = self.fibers.borrow();
-        let parked = fibers.iter().filter(|fiber| fiber.state.get() == State::Parked(None));
-        parked.map(|fiber| Parked { thread: fiber.thread, id: fiber.id, caller: fiber.caller() }).collect()
-    }
-
-    /// Returns where the driver called the export that `thread`, which is not running, is in; 0 for nowhere.
-    pub(crate) fn caller_of(&self, thread: NonNull<KTHREAD>) -> u64 {
-        self.find(thread).map_or(0, |fiber| fiber.caller())
-    }
-
-    /// Describes every thread, for the report of a deadlock. Addresses are in hexadecimal: the parent names them.
-    pub(crate) fn describe(&self) -> Vec<String> {
-        let fibers = self.fibers.borrow();
-        let mut lines = Vec::new();
-        // Not those of the machine itself, which wait for something to do.
-        for fiber in fibers.iter().filter(|fiber| fiber.id != 0 && fiber.id.is_multiple_of(4)) {
-            lines.push(self.line(fiber));
-        }
-        lines
-    }
-
-    fn line(&self, fiber: &Rc<Fiber>) -> String {
-        let what = match (fiber.state.get(), fiber.spin.get()) {
-            (State::Ready | State::Running, Some(spin)) => {
-                format!("spins at {} on the lock at {:#x}", fiber.irql(), spin.lock)
-            }
-            (State::Parked(None), _) => "waits without a limit".into(),
-            (State::Parked(Some(until)), _) => format!("waits until {until}"),
-            (State::Ready | State::Running, None) => "can run".into(),
-            (State::Ended, _) => "has ended".into(),
-        };
-        let place = match fiber.state.get() {
-            State::Running if self.processors() > 1 => format!(" on processor {}", fiber.processor.get()),
-            _ => String::new(),
-        };
-        match fiber.caller() {
-            0 => format!("thread {}{place} {what}", fiber.id),
-            caller => format!("thread {}{place} {what}, called from {caller:#x}", fiber.id),
-        }
-    }
-
-    /// Returns the first address from which driver code called an export that still waits, 0 for none, and the call stack
-    /// there.
-    pub(crate) fn first_caller(&self) -> (u64, Stack) {
-        let fibers = self.fibers.borrow();
-        let first = fibers.iter().find(|fiber| fiber.caller() != 0);
-        first.map(|fiber| (fiber.caller(), fiber.stack())).unwrap_or_default()
     }
 }
 
