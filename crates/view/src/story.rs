@@ -3,15 +3,16 @@
 //! One line per event that a person wants to read, indented by what it happened inside of. Driver output is set off by
 //! `|`, so that nothing a driver prints can pass for a line of Ringbell's own.
 
+mod after;
+mod verdict;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use nt::{BugCheck, Irql, NTSTATUS};
-use record::{
-    Access, CreateOutcome, Ending, EntryPoint, Event, Mode, RefusedBecause, Report, Severity, UnloadOutcome,
-    What,
-};
+use nt::{Irql, NTSTATUS};
+use record::{Access, CreateOutcome, EntryPoint, Event, Mode, RefusedBecause, Report, What};
 
+pub use self::verdict::verdict;
 use crate::text::printable;
 
 /// Tells the whole run: events, ending, findings, verdict.
@@ -28,88 +29,9 @@ pub fn story(report: &Report) -> String {
     for event in &report.events {
         teller.tell(event);
     }
-    ending(report, &mut out);
-    stayed(report, &mut out);
-    findings(report, &mut out);
-    made_to_fail(report, &mut out);
-    expectations(report, &mut out);
-    schedule(report, &mut out);
+    after::tell(report, &mut out);
     let _ = writeln!(out, "\nverdict: {}", verdict(report));
     out
-}
-
-/// Most switches of a schedule that are shown; the report for programs has them all.
-const SWITCHES: usize = 12;
-
-/// Says how the order of threads can be had again, where it was not that of seed 0.
-fn schedule(report: &Report, out: &mut String) {
-    match &report.schedule {
-        Some(schedule) if schedule.switches.is_empty() => {}
-        Some(schedule) if schedule.switches.len() <= SWITCHES => {
-            let _ = writeln!(out, "\nschedule {schedule}");
-        }
-        Some(schedule) => {
-            let count = schedule.switches.len();
-            let _ = writeln!(out, "\nschedule of {count} switches (`--format json` shows it)");
-        }
-        None => {
-            let _ = writeln!(out, "\nschedule of too many switches to be kept");
-        }
-    }
-}
-
-/// Returns the verdict: one phrase that is only `clean` where everything was seen and nothing was wrong.
-pub fn verdict(report: &Report) -> String {
-    let count = |severity| report.unexpected().filter(|finding| finding.severity == severity).count();
-    let (errors, warnings, notes) = (count(Severity::Error), count(Severity::Warning), count(Severity::Note));
-    let mut parts = Vec::new();
-    match &report.ending {
-        _ if report.expectations.ending => {}
-        Ending::Finished => {}
-        Ending::Bugcheck(check) => parts.push(format!("bugcheck {}", BugCheck(check.code))),
-        Ending::Hang(hang) if hang.deadlock => parts.push("deadlock".into()),
-        Ending::Hang(_) => parts.push("hang".into()),
-        Ending::AbsentExport { name, .. } => parts.push(format!("stopped at the absent export `{name}`")),
-        Ending::EventLimit { .. } => parts.push("event limit".into()),
-        Ending::Died { .. } => parts.push("the kernel process died".into()),
-    }
-    if !report.tainted.is_empty() {
-        parts.push("tainted".into());
-    }
-    for driver in report.failed_drivers() {
-        parts.push(format!("`{}` failed to start", driver.name));
-    }
-    match report.expectations.failed().count() {
-        0 => {}
-        number => parts.push(format!("{} not met", plural(number, "expectation"))),
-    }
-    for (number, singular) in [(errors, "error"), (warnings, "warning")] {
-        if number > 0 {
-            parts.push(plural(number, singular));
-        }
-    }
-    if parts.is_empty() {
-        // What was expected and came is not clean, and yet all is well.
-        let expected = report.expectations.ending && report.ending != Ending::Finished
-            || !report.expectations.findings.is_empty()
-            || !report.expectations.drivers.is_empty();
-        parts.push(if expected { "as expected" } else { "clean" }.into());
-    }
-    if notes > 0 {
-        parts.push(plural(notes, "note"));
-    }
-    let unjudged = |driver: &&record::DriverRecord| {
-        matches!(driver.unload, UnloadOutcome::NotUnloadable | UnloadOutcome::Kept)
-    };
-    match report.drivers.iter().filter(unjudged).count() {
-        0 => {}
-        number => parts.push(format!("{} not audited", plural(number, "driver"))),
-    }
-    match report.stubs_called.len() {
-        0 => {}
-        number => parts.push(format!("{} called", plural(number, "stub"))),
-    }
-    parts.join(", ")
 }
 
 fn plural(number: usize, singular: &str) -> String {
@@ -396,133 +318,4 @@ fn entry_verb(entry: EntryPoint) -> String {
 /// IRQL a routine of this kind is called at, and must return at.
 fn event_floor(entry: EntryPoint) -> u8 {
     if entry == EntryPoint::Dpc { Irql::DISPATCH.0 } else { Irql::PASSIVE.0 }
-}
-
-fn ending(report: &Report, out: &mut String) {
-    let place = |address: u64| report.modules.locate(address).to_string();
-    match &report.ending {
-        Ending::Finished => {}
-        Ending::Bugcheck(check) => {
-            let _ = writeln!(out, "\n*** bugcheck {}", BugCheck(check.code));
-            let [a, b, c, d] = check.parameters;
-            let _ = writeln!(out, "    {}", printable(&check.reason));
-            let _ = writeln!(out, "    parameters {a:#x}, {b:#x}, {c:#x}, {d:#x}");
-            if let Some(at) = check.at {
-                let _ = writeln!(out, "    at {}", place(at));
-            }
-            if let Some(instruction) = &check.instruction {
-                let _ = writeln!(out, "    instruction {}", printable(instruction));
-            }
-            if let Some(registers) = &check.registers {
-                out.push_str(&crate::text::registers(registers));
-            }
-            stack(report, &check.stack, "    ", out);
-        }
-        Ending::Hang(hang) => {
-            let what = if hang.deadlock { "deadlock" } else { "hang" };
-            let limit = if hang.deadlock {
-                "nobody can ever run again".into()
-            } else {
-                format!("time limit of {} ms reached", hang.limit_ms)
-            };
-            let _ = writeln!(out, "\n*** {what}: {limit}");
-            if let Some(at) = hang.at {
-                let _ = writeln!(out, "    at {}", place(at));
-            }
-            stack(report, &hang.stack, "    ", out);
-            for detail in &hang.details {
-                let _ = writeln!(out, "    {}", printable(detail));
-            }
-        }
-        Ending::AbsentExport { module, name, at } => {
-            let _ = writeln!(out, "\n*** absent export {module}!{name}, used at {}", place(*at));
-            let _ = writeln!(out, "    hint: `ringbell imports` lists what a driver needs and what is there");
-        }
-        Ending::EventLimit { limit } => {
-            let _ = writeln!(out, "\n*** event limit: more than {limit} events");
-        }
-        Ending::Died { signal, code } => {
-            let how = match (signal, code) {
-                (Some(signal), _) => format!("ended by signal {signal}"),
-                (None, Some(code)) => format!("exit code {code}"),
-                (None, None) => "no status".into(),
-            };
-            let _ = writeln!(out, "\n*** the kernel process died without last words ({how})");
-        }
-    }
-    for why in &report.tainted {
-        let _ = writeln!(out, "\n*** tainted: {}", printable(why));
-    }
-}
-
-/// Tells which call was made to fail: what is wrong with the run may follow from it.
-fn made_to_fail(report: &Report, out: &mut String) {
-    for event in &report.events {
-        let What::FallibleCall { fault, failed: true } = &event.what else { continue };
-        let _ = writeln!(out, "\nin this run a call of {} was made to fail", printable(&fault.export));
-        stack(report, &event.stack, "  ", out);
-        let _ = writeln!(out, "  replay with `--fault {fault}`");
-    }
-}
-
-/// Prints a call stack, innermost call first.
-fn stack(report: &Report, stack: &[u64], margin: &str, out: &mut String) {
-    for (index, address) in stack.iter().enumerate() {
-        let head = if index == 0 { "stack " } else { "      " };
-        let _ = writeln!(out, "{margin}{head}{}", report.modules.locate(*address));
-    }
-}
-
-/// Tells which drivers did not leave, because nothing about what they leave behind was judged.
-fn stayed(report: &Report, out: &mut String) {
-    for driver in &report.drivers {
-        let why = match driver.unload {
-            UnloadOutcome::NotUnloadable => {
-                "has no `DriverUnload`: it can never leave, and has no departure audit"
-            }
-            UnloadOutcome::Kept => "was kept loaded, and has no departure audit",
-            UnloadOutcome::Unloaded | UnloadOutcome::EntryFailed | UnloadOutcome::NotReached => continue,
-        };
-        let _ = writeln!(out, "\n{} {why}", printable(&driver.name));
-    }
-}
-
-/// Tells which expectations of the scenario were not met, and counts the others.
-fn expectations(report: &Report, out: &mut String) {
-    let checks = &report.expectations.checks;
-    if checks.is_empty() {
-        return;
-    }
-    let met = checks.iter().filter(|check| check.got.is_none()).count();
-    let _ = writeln!(out, "\n{met} of {} met", plural(checks.len(), "expectation"));
-    for check in checks {
-        let Some(got) = &check.got else { continue };
-        let place = check.line.map(|line| format!(" (line {line})")).unwrap_or_default();
-        let _ = writeln!(out, "not met{place}: expected {}", printable(&check.expected));
-        let _ = writeln!(out, "  got {}", printable(got));
-    }
-}
-
-fn findings(report: &Report, out: &mut String) {
-    for (index, finding) in report.findings.iter().enumerate() {
-        let expected = if report.expectations.findings.contains(&index) { " (expected)" } else { "" };
-        let severity = match finding.severity {
-            Severity::Note => "note",
-            Severity::Warning => "warning",
-            Severity::Error => "error",
-        };
-        let _ = writeln!(
-            out,
-            "\n{severity} {} {}{expected}: {}",
-            finding.rule,
-            finding.slug,
-            printable(&finding.message)
-        );
-        // The message names the innermost call; only what led to it is news.
-        if finding.stack.len() > 1 {
-            stack(report, &finding.stack, "  ", out);
-        }
-        let _ = writeln!(out, "  on Windows: {}", finding.windows);
-        let _ = writeln!(out, "  fix: {}", finding.fix);
-    }
 }
