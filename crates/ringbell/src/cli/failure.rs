@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Write as _};
 
 use ringbell::scenario::Mistake;
+pub(super) use ringbell::scenario::printable;
 
 /// Why a command gives no answer. Always ends in exit code 2.
 #[derive(Debug)]
@@ -11,9 +12,6 @@ pub(super) struct Failure {
     message: String,
     hint: Option<String>,
 }
-
-/// Characters of an unknown name that are worth repeating.
-const SHOWN: usize = 120;
 
 impl Failure {
     pub(super) fn new(message: impl Into<String>) -> Self {
@@ -33,16 +31,7 @@ impl Failure {
         known: impl IntoIterator<Item = &'a str>,
         otherwise: &str,
     ) -> Self {
-        if name.is_empty() {
-            return Self::new(format!("the {what} is empty")).hint(otherwise);
-        }
-        let shown: String = name.chars().take(SHOWN).collect();
-        let more = if name.chars().nth(SHOWN).is_some() { "…" } else { "" };
-        let failure = Self::new(format!("unknown {what} `{}{more}`", printable(&shown)));
-        match ringbell::near::nearest(name, known) {
-            Some(near) => failure.hint(format!("did you mean `{near}`? {otherwise}")),
-            None => failure.hint(otherwise),
-        }
+        Mistake::unknown(what, name, known, otherwise).into()
     }
 
     /// Prints it to stderr; there is nobody to tell where that fails.
@@ -55,19 +44,6 @@ impl From<Mistake> for Failure {
     fn from(mistake: Mistake) -> Self {
         Self::new(mistake.to_string()).hint(mistake.hint())
     }
-}
-
-/// Makes control characters visible, so that a name can neither move the cursor nor fake a line.
-pub(super) fn printable(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() {
-            out.extend(character.escape_debug());
-        } else {
-            out.push(character);
-        }
-    }
-    out
 }
 
 impl fmt::Display for Failure {

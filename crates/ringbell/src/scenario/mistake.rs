@@ -104,7 +104,7 @@ impl From<crate::BadRing> for Mistake {
 }
 
 /// Makes control characters visible, so that no text can move the cursor or fake a line.
-pub(super) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() {

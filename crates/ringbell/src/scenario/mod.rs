@@ -32,7 +32,7 @@ use ::machine::Config;
 pub use driver::{DriverImage, read_limited, unreadable};
 pub use expect::{Expectation, Expected, ExpectedEnding, ExpectedFinding, ExpectedStatus};
 pub use levels::{Level, Levels, rule};
-pub use mistake::{Mistake, Place};
+pub use mistake::{Mistake, Place, printable};
 pub use play::{Player, Stopped};
 pub use read::profile;
 pub use schedule::{fault, processors, schedule, seed};
