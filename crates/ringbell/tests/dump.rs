@@ -30,43 +30,130 @@ fn known<T: Clone + std::fmt::Debug>(value: &Value<T>) -> T {
     value.known().unwrap_or_else(|| panic!("{value:?}")).clone()
 }
 
+/// Inspects a dump: it must show what was alive, nothing else, and nothing that does not belong.
+fn shows_what_was_alive(label: &str, profile: &'static Profile, alive: &Snapshot, dump: Vec<u8>) {
+    let image = MemoryImage::from_bytes(dump).unwrap();
+    let kernel = Kernel::find(&image, FindOptions::default());
+    let options = Options { profile: Some(profile), ..Options::default() };
+    let found = inspect::inspect("machine.dmp", &image, &kernel, &options);
+
+    assert!(found.partial.is_empty(), "{label}: {:?}", found.partial);
+    assert_eq!(found.anomalies().next(), None, "{label}");
+    assert!(found.remnants.iter().all(|remnant| alive.object(remnant.address).is_none()), "{label}");
+    assert_eq!(found.objects.len(), alive.objects.len(), "{label}");
+    for object in &found.objects {
+        let live = alive.object(object.address).unwrap_or_else(|| panic!("{label}: {object:?}"));
+        assert_eq!(object.name.known().cloned(), live.name, "{label}");
+        assert_eq!(object.header, live.header);
+        assert_eq!(known(&object.permanent), live.permanent);
+        assert_eq!(known(&object.allow_multiple), live.allow_multiple);
+        assert_eq!(known(&object.pointer_count), live.pointer_count, "{label}");
+        assert_eq!(known(&object.handle_count), live.handle_count);
+        assert_eq!(known(&object.flags), live.flags);
+        assert_eq!(known(&object.info_mask), live.info_mask);
+        let found: Vec<_> = object
+            .listeners
+            .iter()
+            .map(|listener| (listener.registration, known(&listener.routine), known(&listener.context)))
+            .collect();
+        let live: Vec<_> = live
+            .listeners
+            .iter()
+            .map(|listener| (listener.registration, listener.routine, listener.context))
+            .collect();
+        assert_eq!(found, live, "{label}");
+    }
+}
+
 #[test]
 fn inspect_shows_in_a_dump_what_the_machine_showed_alive() {
     for profile in Profile::ALL.iter().filter(|profile| profile.name != "ros") {
-        let name = profile.name;
         let (alive, dump) = alive_and_dumped(profile);
-        let image = MemoryImage::from_bytes(dump).unwrap();
-        let kernel = Kernel::find(&image, FindOptions::default());
-        let options = Options { profile: Some(profile), ..Options::default() };
-        let found = inspect::inspect("machine.dmp", &image, &kernel, &options);
-
-        assert!(found.partial.is_empty(), "{name}: {:?}", found.partial);
-        assert!(found.findings.is_empty(), "{name}: {:?}", found.findings);
-        assert_eq!(found.objects.len(), alive.objects.len(), "{name}");
-        for object in &found.objects {
-            let live = alive.object(object.address).unwrap_or_else(|| panic!("{name}: {object:?}"));
-            assert!(object.anomalies.is_empty(), "{name}: {:?}", object.anomalies);
-            assert_eq!(object.name.known().cloned(), live.name, "{name}");
-            assert_eq!(object.header, live.header);
-            assert_eq!(known(&object.permanent), live.permanent);
-            assert_eq!(known(&object.allow_multiple), live.allow_multiple);
-            assert_eq!(known(&object.pointer_count), live.pointer_count);
-            assert_eq!(known(&object.handle_count), live.handle_count);
-            assert_eq!(known(&object.flags), live.flags);
-            assert_eq!(known(&object.info_mask), live.info_mask);
-            let found: Vec<_> = object
-                .listeners
-                .iter()
-                .map(|listener| (listener.registration, known(&listener.routine), known(&listener.context)))
-                .collect();
-            let live: Vec<_> = live
-                .listeners
-                .iter()
-                .map(|listener| (listener.registration, listener.routine, listener.context))
-                .collect();
-            assert_eq!(found, live, "{name}");
-        }
+        shows_what_was_alive(profile.name, profile, &alive, dump);
     }
+}
+
+/// Makes a bitmap dump (type 5) of a full one, as `BITMAP_DUMP` is publicly known: a bit for each page of physical memory.
+fn as_bitmap(full: &[u8]) -> Vec<u8> {
+    let word = |at: usize| u64::from_le_bytes(full[at..at + 8].try_into().unwrap());
+    let (count, first) = (word(0xA0), word(0x98));
+    assert_eq!(word(0x88) & 0xFFFF_FFFF, 1, "one run");
+    let mut bitmap = vec![0_u8; (first + count).div_ceil(64) as usize * 8];
+    for page in first..first + count {
+        bitmap[page as usize / 8] |= 1 << (page % 8);
+    }
+    let pages_at = (0x2038 + bitmap.len()).next_multiple_of(0x1000);
+    let mut out = full[..0x2000].to_vec();
+    out[0xF98..0xF9C].copy_from_slice(&5_u32.to_le_bytes());
+    out.resize(pages_at, 0);
+    out[0x2000..0x2008].copy_from_slice(b"SDMPDUMP");
+    for (at, value) in [(0x2020, pages_at as u64), (0x2028, count), (0x2030, first + count)] {
+        out[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+    out[0x2038..0x2038 + bitmap.len()].copy_from_slice(&bitmap);
+    out.extend(&full[0x2000..]);
+    out
+}
+
+/// Bundled drivers that do nothing wrong, each with those that it needs.
+fn clean_drivers() -> Vec<Vec<String>> {
+    let mut all: Vec<Vec<String>> =
+        std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../drivers/bin"))
+            .unwrap()
+            .filter_map(|entry| Some(entry.unwrap().file_name().to_str()?.strip_suffix(".sys")?.to_owned()))
+            .filter(|name| {
+                name.starts_with("exports-")
+                    || name.starts_with("habits-")
+                    || name.contains("-near-")
+                    || name.ends_with("-fixed")
+                    || ["listener", "absent-unused", "deep-stack", "halt"].contains(&&**name)
+            })
+            .map(|name| vec![name])
+            .collect();
+    all.push(vec!["listener".to_owned(), "ringer".to_owned()]);
+    all.sort();
+    all
+}
+
+/// Runs drivers and dumps the machine twice: with them loaded, and when they have left.
+fn every_dump_of_a_clean_run_is_clean(drivers: &[String]) {
+    let mut machine = Machine::boot(Config::default()).unwrap();
+    let mut loaded = Vec::new();
+    for name in drivers {
+        let file = format!("{name}.sys");
+        loaded.push(machine.load(&file, &image(&file)).unwrap());
+    }
+    for unloaded in [false, true] {
+        if unloaded {
+            for driver in loaded.iter().rev() {
+                // One near miss refuses to load: there is nothing to unload.
+                let _ = machine.unload(driver);
+            }
+        }
+        let label = format!("{}, unloaded: {unloaded}", drivers.join(" and "));
+        let alive = machine.snapshot().unwrap_or_else(|error| panic!("{label}: {error}"));
+        let mut full = Vec::new();
+        machine.dump(&mut full).unwrap_or_else(|error| panic!("{label}: {error}"));
+        shows_what_was_alive(&format!("{label}, bitmap"), Profile::DEFAULT, &alive, as_bitmap(&full));
+        shows_what_was_alive(&label, Profile::DEFAULT, &alive, full);
+    }
+    drop(machine.finish());
+}
+
+#[test]
+fn no_dump_of_a_clean_run_shows_an_anomaly() {
+    let all = clean_drivers();
+    assert!(all.len() > 40, "{all:?}");
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(drivers) = all.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+                    every_dump_of_a_clean_run_is_clean(drivers);
+                }
+            });
+        }
+    });
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use nt::catalog::Entry;
 use record::{Anomaly, Severity};
 
+use super::kind::Kind;
 use super::object::{MAX_LISTENERS, Object, Pool, Registration};
 use super::place::Places;
 use super::shape::is_watched;
@@ -24,35 +25,22 @@ pub(crate) struct Standing {
 /// Judges an object, without its listeners.
 pub(crate) fn object(object: &Object, standing: &Standing) -> Vec<Anomaly> {
     let mut found = Vec::new();
-    let mut add = |kind: &str, severity, message: String, benign: &str, at| {
-        found.push(anomaly(kind, severity, message, benign, Some(at)));
+    let mut add = |kind, severity, message: String, at| {
+        found.push(anomaly(kind, severity, message, Some(at)));
     };
     let warning = Severity::Warning;
     let body = object.body;
     if object.signature.is_ok() && !object.has_signature() {
-        add(
-            "signature-missing",
-            warning,
-            "the object does not begin with its signature".to_owned(),
-            "torn acquisition",
-            body,
-        );
+        add(Kind::SignatureMissing, warning, "the object does not begin with its signature".to_owned(), body);
     }
     if standing.listed == Some(false) {
-        add(
-            "not-on-list",
-            warning,
-            "the object is alive but not on the global list".to_owned(),
-            "caught while it was created or deleted",
-            body,
-        );
+        add(Kind::NotOnList, warning, "the object is alive but not on the global list".to_owned(), body);
     }
     if standing.type_fits == Some(false) {
         add(
-            "type-index-differs",
+            Kind::TypeIndexDiffers,
             warning,
             "the header's type index is not that of callback objects".to_owned(),
-            "",
             body,
         );
     }
@@ -60,10 +48,9 @@ pub(crate) fn object(object: &Object, standing: &Standing) -> Vec<Anomaly> {
     if let Ok(header) = &object.header {
         if header.has_name() && object.name.as_ref().is_some_and(Result::is_ok) && header.descriptor == 0 {
             add(
-                "no-security",
+                Kind::NoSecurity,
                 warning,
                 "the object has a name but no security descriptor".to_owned(),
-                "",
                 body,
             );
         }
@@ -72,105 +59,85 @@ pub(crate) fn object(object: &Object, standing: &Standing) -> Vec<Anomaly> {
             && matches!(&object.name, Some(Ok(info)) if info.directory == 0)
         {
             add(
-                "name-removed",
+                Kind::NameRemoved,
                 warning,
                 "the object is permanent and has a name, but is in no directory".to_owned(),
-                "made temporary while a handle was open",
                 body,
             );
         }
         let least = i64::from(object.directory().is_some()) + registered as i64;
         if header.pointer_count < least && object.walk.one_way.is_empty() && !object.walk.end.is_broken() {
             add(
-                "too-few-references",
+                Kind::TooFewReferences,
                 warning,
                 format!(
                     "the reference count is {}, but name and registrations hold {least}",
                     header.pointer_count
                 ),
-                "",
                 header.at,
             );
         }
         if !header.fits() && header.pointer_count > 0 {
             add(
-                "header-does-not-fit",
+                Kind::HeaderDoesNotFit,
                 warning,
                 format!(
                     "the header is none that callback objects have (flags {:#x}, info mask {:#x})",
                     header.flags, header.info_mask
                 ),
-                "caught while it was created",
                 header.at,
             );
         }
     }
     if standing.in_directory == Some(false) {
         add(
-            "not-in-its-directory",
+            Kind::NotInItsDirectory,
             warning,
             format!("the object says it is {}, but that directory does not list it", standing.path),
-            "torn acquisition",
             body,
         );
     }
     match object.pool {
         Ok(Pool::Free { block }) if standing.reached => add(
-            "freed-but-linked",
+            Kind::FreedButLinked,
             warning,
             "the object's pool block is free, yet a list or directory still leads to it".to_owned(),
-            "caught while it was deleted",
             block,
         ),
         Ok(Pool::Other { block, .. }) => add(
-            "pool-does-not-fit",
+            Kind::PoolDoesNotFit,
             Severity::Note,
             "the object does not lie in a pool block of its kind".to_owned(),
-            "special pool, or the driver verifier",
             block,
         ),
         _ => {}
     }
     if object.multiple == Ok(0) && registered > 1 {
         add(
-            "single-with-many",
+            Kind::SingleWithMany,
             warning,
             format!("the object takes one routine but has {registered}"),
-            "",
             body,
         );
     }
     if object.lock.is_ok_and(|lock| lock & 1 != 0) {
-        add(
-            "lock-held",
-            warning,
-            "the object's lock is held".to_owned(),
-            "a notify at DISPATCH_LEVEL in progress, or a crash inside a routine",
-            body,
-        );
+        add(Kind::LockHeld, warning, "the object's lock is held".to_owned(), body);
     }
     for one_way in &object.walk.one_way {
         add(
-            "links-disagree",
+            Kind::LinksDisagree,
             warning,
             format!(
                 "the list of registrations is not linked both ways: {:#x} names {:#x} as its next, which names {:#x} as its previous",
                 one_way.from, one_way.to, one_way.back
             ),
-            "torn acquisition",
             one_way.from,
         );
     }
     if object.walk.end.is_broken()
         && let Some(why) = object.walk.end.why(MAX_LISTENERS)
     {
-        add(
-            "list-broken",
-            warning,
-            format!("the list of registrations is broken: {why}"),
-            "torn acquisition",
-            body,
-        );
+        add(Kind::ListBroken, warning, format!("the list of registrations is broken: {why}"), body);
     }
     found
 }
@@ -178,42 +145,34 @@ pub(crate) fn object(object: &Object, standing: &Standing) -> Vec<Anomaly> {
 /// Judges one registration.
 pub(crate) fn listener(owner: u64, registration: &Registration, places: &mut Places<'_, '_>) -> Vec<Anomaly> {
     let mut found = places.judge(registration.routine);
-    let mut add = |kind: &str, severity, message: String, benign: &str| {
-        found.push(anomaly(kind, severity, message, benign, Some(registration.at)));
+    let mut add = |kind, severity, message: String| {
+        found.push(anomaly(kind, severity, message, Some(registration.at)));
     };
     if registration.object != owner {
         add(
-            "listener-of-another",
+            Kind::ListenerOfAnother,
             Severity::Warning,
             format!(
                 "the registration belongs to the object {:#x}, not to the one that lists it",
                 registration.object
             ),
-            "torn acquisition",
         );
     }
     if registration.waiting > 1 {
         add(
-            "registration-does-not-fit",
+            Kind::RegistrationDoesNotFit,
             Severity::Warning,
             format!("UnregisterWaiting is {:#x}, which no kernel writes", registration.waiting),
-            "torn acquisition",
         );
     } else if registration.waiting == 1 {
-        add(
-            "unregister-waits",
-            Severity::Warning,
-            "somebody waits to unregister the routine".to_owned(),
-            "caught while a notify was in progress",
-        );
+        add(Kind::UnregisterWaits, Severity::Warning, "somebody waits to unregister the routine".to_owned());
     }
     if registration.busy != 0 {
         let severity = if registration.busy > 0xFFFF { Severity::Warning } else { Severity::Note };
         add(
-            "routine-busy",
+            Kind::RoutineBusy,
             severity,
             format!("{} calls of the routine are in progress", registration.busy),
-            "caught while a notify was in progress",
         );
     }
     found
@@ -226,13 +185,12 @@ pub(crate) fn against_catalog(entry: &Entry, modules: &[Option<&str>]) -> Vec<An
     let first = modules.first().copied().flatten();
     if kernel_first && modules.contains(&Some("nt")) && first.is_some_and(|first| first != "nt") {
         found.push(anomaly(
-            "listeners-reordered",
+            Kind::ListenersReordered,
             Severity::Note,
             format!(
                 "`{}` stands before the kernel's own routine, which is registered before drivers load; routines are only ever appended",
                 first.unwrap_or_default()
             ),
-            "the kernel's routine was registered again",
             None,
         ));
     }
@@ -248,10 +206,9 @@ pub(crate) fn against_catalog(entry: &Entry, modules: &[Option<&str>]) -> Vec<An
         };
         for module in modules.iter().copied().flatten().filter(|module| !known(module)) {
             found.push(anomaly(
-                "listener-not-in-catalog",
+                Kind::ListenerNotInCatalog,
                 Severity::Note,
                 format!("`{module}` listens; the catalog knows no routine of it on this object"),
-                "a security product, or a version that the catalog does not know",
                 None,
             ));
         }

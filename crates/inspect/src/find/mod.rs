@@ -15,6 +15,7 @@ mod assemble;
 mod carve;
 mod header;
 mod judge;
+mod kind;
 mod namespace;
 mod object;
 mod place;
@@ -32,6 +33,7 @@ pub use carve::Progress;
 pub use place::Symbols;
 
 use self::carve::Carved;
+use self::kind::Kind;
 use self::namespace::Namespace;
 use self::object::Object;
 use self::place::Places;
@@ -388,13 +390,12 @@ fn ring_findings(ring: &Ring) -> Vec<Anomaly> {
     let mut found = Vec::new();
     for one_way in &ring.walk.one_way {
         found.push(words::anomaly(
-            "links-disagree",
+            Kind::LinksDisagree,
             Severity::Warning,
             format!(
                 "the global list is not linked both ways: {:#x} names {:#x} as its next, which names {:#x} as its previous",
                 one_way.from, one_way.to, one_way.back
             ),
-            "torn acquisition",
             Some(one_way.from),
         ));
     }
@@ -402,19 +403,17 @@ fn ring_findings(ring: &Ring) -> Vec<Anomaly> {
         && let Some(why) = ring.walk.end.why(ring::MAX_OBJECTS)
     {
         found.push(words::anomaly(
-            "list-broken",
+            Kind::ListBroken,
             Severity::Warning,
             format!("the global list is broken: {why}"),
-            "torn acquisition",
             Some(ring.head),
         ));
     }
     for node in &ring.strangers {
         found.push(words::anomaly(
-            "node-without-signature",
+            Kind::NodeWithoutSignature,
             Severity::Warning,
             format!("the global list has an entry at {node:#x} that is no callback object"),
-            "torn acquisition",
             Some(*node),
         ));
     }

@@ -11,6 +11,7 @@ use nt::ob::NUMBER_HASH_BUCKETS;
 use record::{Anomaly, Severity};
 
 use super::header::{Header, counted_string};
+use super::kind::Kind;
 use super::shape::{Shape, offset};
 use super::words;
 use crate::memory::{Memory, MemoryExt as _, Missing};
@@ -155,9 +156,9 @@ impl Walker<'_> {
         self.found.cut.get_or_insert(why);
     }
 
-    fn fault(&mut self, kind: &str, message: String, benign: &str, at: u64) {
+    fn fault(&mut self, kind: Kind, message: String, at: u64) {
         if self.found.faults.len() < MAX_FAULTS {
-            self.found.faults.push(words::anomaly(kind, Severity::Warning, message, benign, Some(at)));
+            self.found.faults.push(words::anomaly(kind, Severity::Warning, message, Some(at)));
         }
     }
 
@@ -181,7 +182,7 @@ impl Walker<'_> {
                     let message = format!(
                         "bucket {bucket} of the directory {shown} runs in a circle or leaves the kernel at {at:#x}"
                     );
-                    self.fault("directory-broken", message.clone(), "torn acquisition", at);
+                    self.fault(Kind::DirectoryBroken, message.clone(), at);
                     self.cut(message);
                     break;
                 }
@@ -194,9 +195,8 @@ impl Walker<'_> {
                     (Ok(object), Ok(hash)) => {
                         if u64::from(hash) % NUMBER_HASH_BUCKETS as u64 != bucket {
                             self.fault(
-                                "entry-in-wrong-bucket",
+                                Kind::EntryInWrongBucket,
                                 format!("an entry of {shown} stands in bucket {bucket}, where its hash {hash:#x} does not lead"),
-                                "torn acquisition",
                                 at,
                             );
                         }
@@ -222,12 +222,11 @@ impl Walker<'_> {
             let of_type = self.found.types.name(&header, self.shape).map(str::to_owned);
             match of_type.as_deref() {
                 Some("Callback") if !is_callback => self.fault(
-                    "entry-without-signature",
+                    Kind::EntryWithoutSignature,
                     format!(
                         "{full} leads to {:#x}, which is of the type Callback but has no signature",
                         entry.object
                     ),
-                    "torn acquisition",
                     entry.at,
                 ),
                 Some("Callback") => self.found.callbacks.push(Named { body: entry.object, path: full }),
@@ -239,9 +238,8 @@ impl Walker<'_> {
                     below.push((name, entry.object));
                 }
                 None if path.eq_ignore_ascii_case("\\Callback") => self.fault(
-                    "entry-to-no-object",
+                    Kind::EntryToNoObject,
                     format!("{full} leads to {:#x}, which is no object of a known type", entry.object),
-                    "torn acquisition",
                     entry.at,
                 ),
                 _ => {}
@@ -273,9 +271,8 @@ impl Walker<'_> {
             None => {
                 if path.eq_ignore_ascii_case("\\Callback") {
                     self.fault(
-                        "entry-to-no-object",
+                        Kind::EntryToNoObject,
                         format!("an entry of {shown} leads to {:#x}, which has no name", entry.object),
-                        "torn acquisition",
                         entry.at,
                     );
                 }
@@ -290,23 +287,21 @@ impl Walker<'_> {
                 // Letters beyond ASCII have an upper case that kernels differ in.
                 if !fits && name.is_ascii() {
                     self.fault(
-                        "name-does-not-fit-hash",
+                        Kind::NameDoesNotFitHash,
                         format!(
                             "{path}\\{name} is stored under the hash {:#x}, which is that of another name",
                             entry.hash
                         ),
-                        "torn acquisition",
                         entry.at,
                     );
                 }
                 if info.directory != directory && path.eq_ignore_ascii_case("\\Callback") {
                     self.fault(
-                        "entry-and-object-disagree",
+                        Kind::EntryAndObjectDisagree,
                         format!(
                             "{path}\\{name} is listed in {directory:#x} but says it lies in {:#x}",
                             info.directory
                         ),
-                        "torn acquisition",
                         entry.at,
                     );
                 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use record::{Anomaly, Severity, Value};
 
+use super::kind::Kind;
 use super::words::anomaly;
 use crate::kernel::{Kernel, ModulesFoundBy};
 use crate::memory::{Memory, MemoryExt as _};
@@ -114,19 +115,15 @@ impl<'k, 'i> Places<'k, 'i> {
             return found;
         }
         let Some(module) = self.kernel.module_of(routine) else {
-            let (message, benign) = match self.unloaded(routine) {
-                Some(name) => (
+            let message = match self.unloaded(routine) {
+                Some(name) => {
                     format!(
                         "the routine {routine:#x} lies in no loaded module; `{name}` was loaded there once"
-                    ),
-                    "a driver was unloaded without unregistering",
-                ),
-                None => (
-                    format!("the routine {routine:#x} lies in no loaded module{}", self.page(routine)),
-                    "a driver was unloaded without unregistering, or the list of modules is incomplete",
-                ),
+                    )
+                }
+                None => format!("the routine {routine:#x} lies in no loaded module{}", self.page(routine)),
             };
-            found.push(anomaly("routine-outside-modules", Severity::Warning, message, benign, Some(routine)));
+            found.push(anomaly(Kind::RoutineOutsideModules, Severity::Warning, message, Some(routine)));
             return found;
         };
         let (base, name) = (module.base, self.short_name(module));
@@ -135,22 +132,20 @@ impl<'k, 'i> Places<'k, 'i> {
         if let Some(section) = headers.as_ref().and_then(|pe| pe.section((routine - base) as u32)) {
             if !section.is_executable() {
                 found.push(anomaly(
-                    "routine-outside-code",
+                    Kind::RoutineOutsideCode,
                     Severity::Warning,
                     format!(
                         "the routine {name}+{:#x} lies in the section `{}`, which holds no code",
                         routine - base,
                         section.name
                     ),
-                    "",
                     Some(routine),
                 ));
             } else if section.is_discardable() {
                 found.push(anomaly(
-                    "routine-in-discarded-code",
+                    Kind::RoutineInDiscardedCode,
                     Severity::Warning,
                     format!("the routine {name}+{:#x} lies in the section `{}`, which is given back after the start", routine - base, section.name),
-                    "a driver that keeps its initialization code",
                     Some(routine),
                 ));
             }
@@ -164,10 +159,9 @@ impl<'k, 'i> Places<'k, 'i> {
                 Value::Absent { why, .. } => (Severity::Warning, format!("{target:#x}, {why}")),
             };
             found.push(anomaly(
-                "routine-jumps-away",
+                Kind::RoutineJumpsAway,
                 severity,
                 format!("the routine {name}+{:#x} begins with a jump to {shown}", routine - base),
-                "a hotpatch, or a monitoring product",
                 Some(routine),
             ));
         }

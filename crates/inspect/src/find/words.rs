@@ -2,17 +2,23 @@
 
 use record::{Anomaly, Because, Severity, Value};
 
+use super::kind::Kind;
 use crate::memory::{Missing, Why};
 
 /// Makes an anomaly.
 pub(crate) fn anomaly(
-    kind: &str,
+    kind: Kind,
     severity: Severity,
     message: impl Into<String>,
-    benign: &str,
     at: Option<u64>,
 ) -> Anomaly {
-    Anomaly { kind: kind.to_owned(), severity, message: message.into(), benign: benign.to_owned(), at }
+    Anomaly {
+        kind: kind.name().to_owned(),
+        severity,
+        message: message.into(),
+        benign: kind.benign().to_owned(),
+        at,
+    }
 }
 
 /// Turns a read into a value or its reason.
