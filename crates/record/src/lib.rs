@@ -37,7 +37,9 @@ pub use found::{
 pub use module::{KERNEL, Located, Module, Modules, Symbol};
 pub use object::{ListenerSnapshot, NamespaceEntry, ObjectSnapshot, Snapshot};
 pub use pool::{PageableSection, PoolBlockLeft, PoolBlockRecord, PoolMisuse, PoolNoticed, PoolWrong};
-pub use report::{Check, DriverRecord, Expectations, HostFacts, Report, Reproducible, UnloadOutcome};
+pub use report::{
+    Check, DriverRecord, Expectations, HostFacts, NotPlayed, Report, Reproducible, UnloadOutcome,
+};
 pub use schedule::{BadSchedule, SCHEDULER_VERSION, Schedule, Switch, Turn, parse_seed};
 pub use trace::{AskedName, AttemptVerdict, ListedObject, NamePlace, TraceAttempt, TraceLog};
 pub use wait::{Holder, Wait, WaitKind, WaitedFor, complete_waits, cycle_sentence, cycles};

@@ -90,6 +90,26 @@ impl Expectations {
     }
 }
 
+/// Why a run is not the one that was asked for. The text is one sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case", tag = "kind", content = "why")
+)]
+pub enum NotPlayed {
+    /// A step was refused, and those behind it were not played.
+    Step(String),
+    /// The run could not follow the schedule that it was to play again.
+    Schedule(String),
+    /// The call that was to fail was never made.
+    Fault(String),
+    /// A file could not be written, and the steps behind that were not played.
+    File(String),
+    /// Somebody ended it.
+    Interrupted(String),
+}
+
 /// The report of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -114,6 +134,9 @@ pub struct Report {
     pub events: Vec<Event>,
     /// How it ended.
     pub ending: Ending,
+    /// Why it is not the run that was asked for, where it is not.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub not_played: Option<NotPlayed>,
     /// State at the end, where the machine lived to tell.
     pub last: Option<Snapshot>,
     /// What the rules found.

@@ -158,6 +158,7 @@ impl Machine {
             reproducible,
             events: outcome.events,
             ending: outcome.ending,
+            not_played: None,
             last: outcome.last,
             findings,
             allowed: 0,

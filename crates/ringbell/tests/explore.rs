@@ -90,6 +90,10 @@ fn a_find_is_had_again_by_its_seed_and_by_its_shortest_schedule() {
             (&it.what, &it.place) == (&find.complaint.what, &find.complaint.place)
         };
         assert!(complaints(&again).iter().any(same), "{name}: {}", ringbell::story(&again));
+        let kinds = |report| -> std::collections::BTreeSet<_> {
+            complaints(report).into_iter().map(|complaint| complaint.what).collect()
+        };
+        assert_eq!(kinds(&again), kinds(&find.report), "{name}: {}", ringbell::story(&again));
     }
 }
 
@@ -162,4 +166,25 @@ fn what_every_schedule_refuses_is_an_error_and_no_find() {
     scenario.steps.push(ringbell::scenario::Step::new(ring));
     let error = Explore::new(scenario).run(|_| ()).unwrap_err();
     assert!(error.to_string().contains("Nobody"), "{error}");
+}
+
+#[test]
+fn one_late_work_item_is_one_find_wherever_the_unload_catches_it() {
+    let done = explore(&["race-late-work-item"], |explore| {
+        explore.first_seed = 60;
+        explore.schedules = 240;
+        explore.keep_going = true;
+        explore.tries = 0;
+    });
+    let late: Vec<_> = done.finds.iter().filter(|find| find.complaint.what.starts_with("RB020")).collect();
+    let [find] = &late[..] else { panic!("{late:?}") };
+    assert!(find.complaint.place.ends_with("(OnWork)"), "{}", find.complaint.place);
+    // Seed 63 calls it too late, 139 and 290 take the image away under it.
+    assert!(find.count >= 3, "{}", find.count);
+    for (seed, words) in [(63, "(OnWork) was called after"), (139, "was to run on after")] {
+        let config = Config { seed, ..Config::default() };
+        let report = Scenario { config, ..scenario(&["race-late-work-item"]) }.run().unwrap();
+        let story = ringbell::story(&report);
+        assert!(story.contains(words), "{seed}: {story}");
+    }
 }

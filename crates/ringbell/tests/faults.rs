@@ -74,3 +74,33 @@ fn a_limit_leaves_calls_untried_and_says_so() {
     let search = fail_each(&scenario("fault-near-handled"), 1, |_, _, _| {}).unwrap();
     assert_eq!((search.failed, search.left), (1, 3));
 }
+
+#[test]
+fn a_call_that_is_never_made_is_no_clean_run() {
+    for (plan, expected) in [
+        ("999", "error: no call was made to fail: the drivers make fewer than 999 that can"),
+        (
+            "IoCreateDevice-00c0ffee00c0ffee",
+            "error: no call was made to fail: the drivers never come to `IoCreateDevice-00c0ffee00c0ffee`",
+        ),
+    ] {
+        for format in ["text", "json"] {
+            let output = std::process::Command::new(env!("CARGO_BIN_EXE_ringbell"))
+                .args(["run", "--fault", plan, "--format", format])
+                .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../drivers/bin/fault-leak.sys"))
+                .output()
+                .unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(said.starts_with(expected), "{said}");
+            assert_eq!(said.lines().count(), 2, "{said}");
+            assert!(said.contains("\nhint: "), "{said}");
+            assert_eq!(output.status.code(), Some(2));
+            let answer = String::from_utf8(output.stdout).unwrap();
+            let shown = match format {
+                "text" => "\nverdict: the call that was to fail was not made\n",
+                _ => "\"kind\": \"fault\"",
+            };
+            assert!(answer.contains(shown), "{answer}");
+        }
+    }
+}

@@ -173,7 +173,9 @@ fn an_object_that_is_not_there_stops_the_run_at_its_line() {
     let text = stopped.to_string();
     assert!(text.starts_with("s.toml:3: cannot ring `\\Callback\\calbackbopin`"), "{text}");
     assert!(text.contains("hint: did you mean `\\Callback\\callbackbopin`?"), "{text}");
-    assert_eq!(stopped.report.unwrap().drivers[0].unload, UnloadOutcome::Unloaded);
+    let report = stopped.report.unwrap();
+    assert_eq!(report.drivers[0].unload, UnloadOutcome::Unloaded);
+    assert_eq!(ringbell::verdict(&report), "a step was refused");
 }
 
 #[test]
@@ -331,7 +333,7 @@ fn the_exit_code_says_whether_what_was_expected_came() {
         ("expected-finding.toml", 0, "verdict: as expected", ""),
         ("endless.toml", 0, "verdict: as expected", ""),
         ("missed.toml", 1, "2 of 5 expectations met", ""),
-        ("unknown-object.toml", 2, "verdict: clean", "unknown-object.toml:6: cannot ring"),
+        ("unknown-object.toml", 2, "verdict: a step was refused", "unknown-object.toml:6: cannot ring"),
     ] {
         let (actual, out, err) = command(file);
         assert!(out.contains(stdout) && err.contains(stderr), "{file}\n{out}\n{err}");

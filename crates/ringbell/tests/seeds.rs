@@ -58,7 +58,10 @@ fn a_schedule_that_does_not_fit_is_said_so_and_the_run_told_all_the_same() {
         let stopped = with("exports-threads", config).unwrap_err();
         let said = stopped.to_string();
         assert!(said.contains("the schedule does not fit this run: "), "{said}");
-        assert_eq!(stopped.report.unwrap().ending, Ending::Finished);
+        let report = stopped.report.unwrap();
+        assert_eq!(report.ending, Ending::Finished);
+        assert_eq!(ringbell::verdict(&report), "the schedule does not fit");
+        assert!(!report.reproducible.yes && report.reproducible.because[0].contains("does not fit"));
     }
 }
 

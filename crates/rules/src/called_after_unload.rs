@@ -30,13 +30,17 @@ fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
     let Some((address, module, unloaded)) = gone else { return Vec::new() };
     let event = &run.events[unloaded];
     let mut evidence = vec![event.sequence];
+    let cause = cause(run, module, unloaded);
+    // Who was inside of the image when it went was not called afterwards, but went on.
+    let inside = cause.is_some_and(|(_, call, _)| call.sequence < event.sequence);
     let mut message = format!(
-        "{} was called after `{}` had been unloaded (event {})",
+        "{} was {} after `{}` had been unloaded (event {})",
         run.place(address),
+        if inside { "to run on" } else { "called" },
         module.name,
         event.sequence,
     );
-    match cause(run, module, unloaded) {
+    match cause {
         Some((index, call, routine)) => {
             evidence.push(call.sequence);
             match call.what {
@@ -140,6 +144,8 @@ mod tests {
         let findings = judge(&events, &modules(), &bugcheck(IN_A));
         assert_eq!((findings.len(), &findings[0].evidence[..]), (1, &[1, 0][..]), "{findings:?}");
         assert!(findings[0].message.ends_with("(OnRing) was still running (event 0)"), "{findings:?}");
+        let begin = "a.sys+0x110 (DriverEntry+0x10) was to run on after `a.sys` had been unloaded (event 1)";
+        assert!(findings[0].message.starts_with(begin), "{findings:?}");
         assert!(!findings[0].message.contains("a thread, timer"), "{findings:?}");
     }
 

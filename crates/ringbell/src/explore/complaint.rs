@@ -1,10 +1,13 @@
 //! What a run shows that it should not, in a form that tells whether two runs show the same.
 
 use nt::{BugCheck, NTSTATUS};
-use record::{Ending, Finding, Report, RuleId, Severity};
+use record::{Ending, Finding, NotPlayed, Report, RuleId, Severity, What};
 
 /// The rule that judges runs which came to a standstill.
 const HANG: RuleId = RuleId(18);
+
+/// The rule that judges runs which went on in an image that was gone.
+const GONE: RuleId = RuleId(20);
 
 /// Something wrong with a run. Two complaints about the same thing at the same place are equal in `what` and `place`, whatever
 /// seed or schedule led there.
@@ -52,7 +55,7 @@ pub fn complaints(report: &Report) -> Vec<Complaint> {
         add(what, place, message);
     }
     for finding in report.unexpected().filter(found) {
-        let place = match (finding.at, &finding.driver) {
+        let place = match (late_routine(report, finding).or(finding.at), &finding.driver) {
             (Some(at), _) => report.modules.locate(at).to_string(),
             (None, Some(driver)) => driver.clone(),
             (None, None) => String::new(),
@@ -71,7 +74,23 @@ pub fn complaints(report: &Report) -> Vec<Complaint> {
     for taint in &report.tainted {
         add("records that cannot be trusted".into(), String::new(), taint.clone());
     }
+    if let Some(NotPlayed::Step(why)) = &report.not_played {
+        add("a step that is refused".into(), String::new(), why.clone());
+    }
     all
+}
+
+/// Returns the routine that RB020 found at work in an image that was gone. Where in the routine the end caught it depends on the
+/// schedule, and is no other thing.
+fn late_routine(report: &Report, finding: &Finding) -> Option<u64> {
+    let told = |sequence: &u64| {
+        let event = report.events.iter().find(|event| event.sequence == *sequence)?;
+        match event.what {
+            What::EntryCalled { routine, .. } | What::DeliveryBegin { routine, .. } => Some(routine),
+            _ => None,
+        }
+    };
+    (finding.rule == GONE).then(|| finding.evidence.iter().find_map(told))?
 }
 
 /// Says how a run ended that did not end well, and where.

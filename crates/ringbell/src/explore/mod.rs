@@ -9,7 +9,7 @@
 mod complaint;
 mod faults;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -79,7 +79,7 @@ pub struct Find {
     pub count: u64,
     /// The whole run with that seed.
     pub report: Report,
-    /// A shorter schedule that shows the same, with the same seed for all else. `None` where none was searched for: the run
+    /// A shorter schedule that shows the same and ends the same way (rules and ending, wherever), with the same seed for all else. `None` where none was searched for: the run
     /// left the order of turn nowhere, too often to be recorded, or ended at its time limit.
     pub shortest: Option<Shortest>,
 }
@@ -119,14 +119,16 @@ struct Board {
 fn shown(done: Result<Report, Stopped>) -> Result<(Vec<Complaint>, Report), Stopped> {
     match done {
         Ok(report) => Ok((complaints(&report), report)),
-        Err(Stopped { error: MachineError::Refused(why), report: Some(report), .. }) => {
-            let message = why.lines().next().unwrap_or_default().to_owned();
-            let what = "a step that is refused".to_owned();
-            let refused = Complaint { what, place: String::new(), message };
-            Ok((complaints(&report).into_iter().chain([refused]).collect(), *report))
+        Err(Stopped { error: MachineError::Refused(_), report: Some(report), .. }) => {
+            Ok((complaints(&report), *report))
         }
         Err(stopped) => Err(stopped),
     }
+}
+
+/// Returns what is wrong with a run, wherever it is: rules, and the way it ended.
+fn kinds(complaints: &[Complaint]) -> BTreeSet<String> {
+    complaints.iter().map(|complaint| complaint.what.clone()).collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -286,11 +288,13 @@ impl Explore {
             None => base.insert(self.base()?),
         };
         let key = find.complaint.key();
+        let all = kinds(&complaints(&find.report));
         let seed = find.seed;
         let found = shortest(start, self.tries, |schedule| {
             tried();
             let (complaints, report) = shown(self.play(base, seed, Some(schedule.clone()))).ok()?;
-            let same = complaints.iter().any(|complaint| complaint.key() == key);
+            // A run that shows more, or ends worse, is another story.
+            let same = complaints.iter().any(|complaint| complaint.key() == key) && kinds(&complaints) == all;
             report.schedule.filter(|_| same)
         });
         find.shortest = Some(found);

@@ -6,7 +6,7 @@ use std::io::{self, BufWriter};
 use std::path::Path;
 
 use nt::NTSTATUS;
-use record::{Check, Report, Snapshot};
+use record::{Check, Event, FaultPlan, NotPlayed, Report, Snapshot, What};
 
 use super::expect::{check, ending_words};
 use super::mistake::printable;
@@ -282,17 +282,18 @@ impl Scenario {
         {
             std::fs::remove_file(path).map_err(named)?;
         }
-        match played? {
-            (Ok(()) | Err(MachineError::Ended), _, report) => match self.misfit(&report) {
-                Some(error) => Err(Stopped { error, place: None, report: Some(Box::new(report)) }),
+        let (done, place, report) = played?;
+        match done {
+            Ok(()) | Err(MachineError::Ended) => match self.misfit(&report) {
+                Some((why, error)) => Err(Stopped::with(error, None, report, why)),
                 None => Ok(report),
             },
-            (Err(error), place, report) => Err(Stopped { error, place, report: Some(Box::new(report)) }),
+            Err(error) => Err(Stopped::after(error, place, report)),
         }
     }
 
     /// Plays it from beginning to end on a machine that is there, such as a fork. No dump is written, and whether the run
-    /// followed a schedule is not asked.
+    /// followed a schedule, and a call failed that was to, is not asked.
     ///
     /// # Errors
     ///
@@ -305,15 +306,39 @@ impl Scenario {
         let report = self.judge(machine.finish(), player);
         match done.and(left) {
             Ok(()) | Err(MachineError::Ended) => Ok(report),
-            Err(error) => Err(Stopped { error, place, report: Some(Box::new(report)) }),
+            Err(error) => Err(Stopped::after(error, place, report)),
         }
     }
 
-    /// Tells where the run did not follow the schedule that it was to play again.
-    fn misfit(&self, report: &Report) -> Option<MachineError> {
-        let text = self.config.schedule.as_ref()?.misfit(report.schedule.as_ref()?)?;
-        let hint = "play the drivers, steps, seed and processors that the schedule was found with";
-        Some(MachineError::Refused(format!("{text}\nhint: {hint}")))
+    /// Tells where the run did not follow the schedule that it was to play again, or made no call that was to fail.
+    fn misfit(&self, report: &Report) -> Option<(NotPlayed, MachineError)> {
+        let told = |text: &str, hint: &str| MachineError::Refused(format!("{text}\nhint: {hint}"));
+        let schedule = self.config.schedule.as_ref().zip(report.schedule.as_ref());
+        if let Some(text) = schedule.and_then(|(wanted, ran)| wanted.misfit(ran)) {
+            let hint = "play the drivers, steps, seed and processors that the schedule was found with";
+            let error = told(&text, hint);
+            return Some((NotPlayed::Schedule(text), error));
+        }
+        let (text, hint) = self.unmade(report)?;
+        let error = told(&text, hint);
+        Some((NotPlayed::Fault(text), error))
+    }
+
+    /// Tells that a call was to fail and was not made in the run.
+    pub(crate) fn unmade(&self, report: &Report) -> Option<(String, &'static str)> {
+        let failed = |event: &Event| matches!(event.what, What::FallibleCall { failed: true, .. });
+        let said = match self.config.faults.as_ref()? {
+            FaultPlan::Watch => return None,
+            FaultPlan::Number(number) => (
+                format!("no call was made to fail: the drivers make fewer than {number} that can"),
+                "`ringbell explore --faults` makes each of them fail",
+            ),
+            FaultPlan::At(fault) => (
+                format!("no call was made to fail: the drivers never come to `{fault}`"),
+                "play the drivers, steps and seed that it was found with; `ringbell explore --faults` finds it anew",
+            ),
+        };
+        (!report.events.iter().any(failed)).then_some(said)
     }
 
     /// Holds the report of a machine that `player` played on to what the scenario says about rules and expects.
@@ -344,6 +369,26 @@ pub struct Stopped {
     pub place: Option<Place>,
     /// What happened until then, where there was a machine.
     pub report: Option<Box<Report>>,
+}
+
+impl Stopped {
+    /// Stops at `error`, and says in the report what that is.
+    fn after(error: MachineError, place: Option<Place>, report: Report) -> Self {
+        let text = error.to_string();
+        let why = text.lines().next().unwrap_or_default().to_owned();
+        let why =
+            if matches!(error, MachineError::Write(_)) { NotPlayed::File(why) } else { NotPlayed::Step(why) };
+        Self::with(error, place, report, why)
+    }
+
+    fn with(error: MachineError, place: Option<Place>, mut report: Report, why: NotPlayed) -> Self {
+        if let NotPlayed::Schedule(text) = &why {
+            report.reproducible.yes = false;
+            report.reproducible.because.push(text.clone());
+        }
+        report.not_played = Some(why);
+        Self { error, place, report: Some(Box::new(report)) }
+    }
 }
 
 impl fmt::Display for Stopped {

@@ -1,7 +1,7 @@
 //! The verdict of a run.
 
 use nt::BugCheck;
-use record::{Ending, Report, Severity, UnloadOutcome};
+use record::{Ending, NotPlayed, Report, Severity, UnloadOutcome};
 
 use super::plural;
 
@@ -10,6 +10,14 @@ pub fn verdict(report: &Report) -> String {
     let count = |severity| report.unexpected().filter(|finding| finding.severity == severity).count();
     let (errors, warnings, notes) = (count(Severity::Error), count(Severity::Warning), count(Severity::Note));
     let mut parts = Vec::new();
+    match &report.not_played {
+        None => {}
+        Some(NotPlayed::Step(_)) => parts.push("a step was refused".into()),
+        Some(NotPlayed::Schedule(_)) => parts.push("the schedule does not fit".into()),
+        Some(NotPlayed::Fault(_)) => parts.push("the call that was to fail was not made".into()),
+        Some(NotPlayed::File(_)) => parts.push("a file was not written".into()),
+        Some(NotPlayed::Interrupted(_)) => parts.push("interrupted".into()),
+    }
     match &report.ending {
         _ if report.expectations.ending => {}
         Ending::Finished => {}
