@@ -15,6 +15,9 @@ use nt::{ETHREAD, Irql, KDPC, KSPIN_LOCK, KTHREAD};
 use ringbell_executive::ke::initialize_thread;
 use ringbell_executive::{Bugcheck, Deadlock, Notifier, Platform, PoolKind, Routine};
 
+#[path = "membarrier.rs"]
+mod membarrier;
+
 /// The place of one thread. It stays for good: the platform, like a kernel, ends with the process.
 pub(crate) struct Place {
     taken: AtomicBool,
@@ -226,27 +229,5 @@ impl Platform for Threads {
 
     fn deadlock(&self, deadlock: Deadlock) -> ! {
         panic!("{deadlock:?}")
-    }
-}
-
-/// `membarrier` of Linux 4.14: an interrupt to every processor that runs a thread of this process.
-mod membarrier {
-    #[cfg(target_os = "linux")]
-    fn call(command: libc::c_int) -> bool {
-        // SAFETY: the call takes integers and touches no memory of the process.
-        unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
-    }
-
-    /// Announces the use. Returns whether the system has it.
-    pub(super) fn register() -> bool {
-        #[cfg(target_os = "linux")]
-        return call(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
-        #[cfg(not(target_os = "linux"))]
-        false
-    }
-
-    pub(super) fn issue() {
-        #[cfg(target_os = "linux")]
-        assert!(call(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED), "a registered membarrier works");
     }
 }
