@@ -18,6 +18,8 @@ pub enum MachineError {
     Refused(String),
     /// What was asked for could not be written.
     Write(std::io::Error),
+    /// Somebody ended the kernel process with this signal: another process, or Linux for want of memory.
+    Killed(i32),
     /// The machine is dead. [`Machine::finish`](crate::Machine::finish) tells how it ended.
     Ended,
 }
@@ -33,6 +35,10 @@ impl fmt::Display for MachineError {
                 write!(f, "cannot start a kernel process: {error}\nhint: limits on open files or processes may forbid it (`ulimit -a` lists them)")
             }
             Self::Write(error) => write!(f, "cannot write the dump: {error}\nhint: check the path, its folder and the space that is left"),
+            Self::Killed(signal) => {
+                write!(f, "the kernel process was ended from outside, by signal {signal}\nhint: ")?;
+                f.write_str("nothing about the drivers follows from it; run it again (Linux does this for want of memory, and `dmesg` tells)")
+            }
             Self::Ended => f.write_str("the machine has ended"),
         }
     }

@@ -97,11 +97,24 @@ pub enum Ending {
         /// The limit.
         limit: u64,
     },
-    /// The kernel process died without last words.
+    /// The kernel process died without last words. Neither signal nor code: its parent had to end it.
     Died {
         /// Signal number, if a signal ended it.
         signal: Option<i32>,
         /// Exit code otherwise.
         code: Option<i32>,
     },
+}
+
+impl Ending {
+    /// Returns the signal by which somebody ended the kernel process from outside: one that neither the processor nor the process
+    /// itself raises.
+    pub fn killed_by(&self) -> Option<i32> {
+        // SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV and SIGSYS, as Linux numbers them.
+        const OWN: [i32; 7] = [4, 5, 6, 7, 8, 11, 31];
+        match self {
+            Self::Died { signal: Some(signal), .. } if !OWN.contains(signal) => Some(*signal),
+            _ => None,
+        }
+    }
 }

@@ -10,7 +10,7 @@ use record::What;
 
 use super::Machine;
 use super::machine::{BOOT_LIMIT, nonce};
-use super::process::Unforked;
+use super::process::{Unforked, died};
 use super::shared::Shared;
 use crate::{Config, MachineError};
 
@@ -59,7 +59,12 @@ impl Base {
         let mut process = forked.map_err(|error| match error {
             Unforked::Host(error) => MachineError::Start(error),
             Unforked::Refused(why) => MachineError::Refused(why),
-            Unforked::Ended => MachineError::Ended,
+            Unforked::Ended => match base.process.stopped.and_then(|stopped| stopped.status) {
+                Some(status) => {
+                    died(Some(status)).killed_by().map_or(MachineError::Ended, MachineError::Killed)
+                }
+                None => MachineError::Ended,
+            },
         })?;
         // Nothing before the end of the boot depends on the seed but the event that tells it.
         for event in &mut process.events {

@@ -228,7 +228,7 @@ fn a_fork_outlives_its_base_and_a_dead_base_says_so() {
     ask(&mut machine, Exercise::Emit { count: 10, bytes: 30 }).unwrap();
     let config = base.config().clone();
     let errors = [base.fork(config.clone()).unwrap_err(), base.fork(config).unwrap_err()];
-    assert!(errors.iter().all(|error| matches!(error, MachineError::Ended)), "{errors:?}");
+    assert!(errors.iter().all(|error| matches!(error, MachineError::Killed(libc::SIGKILL))), "{errors:?}");
     assert!(is_gone(base.process_id()));
     assert_eq!(machine.finish().ending, Ending::Finished);
 }

@@ -362,10 +362,10 @@ impl Drop for Process {
     }
 }
 
-/// Returns how a process that left no last words died.
+/// Returns how a process that left no last words died; `None` where it had to be ended.
 pub(crate) fn died(status: Option<ExitStatus>) -> record::Ending {
     record::Ending::Died {
-        signal: status.map_or(Some(libc::SIGKILL), |status| status.signal()),
+        signal: status.and_then(|status| status.signal()),
         code: status.and_then(|status| status.code()),
     }
 }

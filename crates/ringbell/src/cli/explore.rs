@@ -13,8 +13,8 @@ use ringbell::{Exploration, Explore};
 use serde_json::json;
 
 use super::Failure;
-use super::options::Format;
-use super::output::{Answer, Verdict};
+use super::options::{self, Format};
+use super::output::{Answer, Verdict, say};
 use super::progress::Schedules;
 use super::run::{self, Told};
 
@@ -27,19 +27,19 @@ pub(super) struct Arguments {
     #[command(flatten)]
     told: Told,
     /// How many schedules are tried, one per seed
-    #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 1000, value_parser = options::number, allow_hyphen_values = true)]
     schedules: u64,
     /// Seed of the first schedule; seed 0 takes threads in turn
-    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = options::number, allow_hyphen_values = true)]
     first_seed: u64,
     /// How many machines run at a time [default: one per processor]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = options::count, allow_hyphen_values = true)]
     jobs: Option<NonZeroUsize>,
     /// Do not stop at the first schedule that shows something
     #[arg(long, visible_alias = "all")]
     keep_going: bool,
     /// Most schedules tried to make that of a find shorter; 0 leaves it as it is
-    #[arg(long, value_name = "NUMBER", default_value_t = ringbell::explore::TRIES)]
+    #[arg(long, value_name = "NUMBER", default_value_t = ringbell::explore::TRIES, value_parser = options::number, allow_hyphen_values = true)]
     tries: u64,
     /// Instead of schedules, let each call that can fail fail once for each path to it, until no new one appears
     #[arg(long, conflicts_with_all = ["first_seed", "jobs", "keep_going", "tries"])]
@@ -48,6 +48,10 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
+
+/// What to do instead of naming a schedule.
+const ONE_SCHEDULE: &str =
+    "`--first-seed` says where a search begins; `ringbell run` plays a seed or schedule again";
 
 /// Options of the search, which have no place in the command that plays one run again; with whether a value follows.
 const OWN: [(&str, bool); 8] = [
@@ -62,14 +66,31 @@ const OWN: [(&str, bool); 8] = [
 ];
 
 pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
-    if let Some(option) = arguments.told.names_schedule() {
-        return Err(Failure::new(format!("`{option}` names one schedule, and a search tries many"))
-            .hint("`--first-seed` says where it begins; `ringbell run` plays a seed or schedule again"));
+    // The path to a call is the same in every schedule, but a failure makes another run of it.
+    let seed_is_one = !arguments.faults;
+    let names = |key: &str| seed_is_one || key.ends_with("schedule");
+    let (what, hint) = if arguments.faults {
+        ("a run with a failure does not follow it", "leave it out; a seed will do")
+    } else {
+        ("a search tries many", ONE_SCHEDULE)
+    };
+    if let Some(option) = arguments.told.names_schedule().find(|option| names(option)) {
+        return Err(Failure::new(format!("`{option}` names one schedule, and {what}")).hint(hint));
     }
     if arguments.schedules == 0 {
         return Err(Failure::new("`--schedules 0` tries nothing").hint("give the number of schedules to try"));
     }
     let scenario = arguments.told.scenario(&arguments.drivers)?;
+    if let Some((key, place)) = scenario.names_schedule.iter().find(|(key, _)| names(key)) {
+        let message = format!("{place}: the key `{key}` names one schedule, and {what}");
+        return Err(Failure::new(message).hint(hint));
+    }
+    if arguments.faults && scenario.config.faults.is_some() {
+        let (option, key) = ("`--fault`", "the scenario's key `fault`");
+        let named = if arguments.told.names_fault() { option } else { key };
+        return Err(Failure::new(format!("{named} makes one call fail, and `--faults` each in turn"))
+            .hint("leave one of the two out"));
+    }
     if arguments.faults {
         return faults::run(&scenario, arguments.schedules, arguments.format);
     }
@@ -79,7 +100,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     explore.keep_going = arguments.keep_going;
     explore.tries = arguments.tries;
     if let Some(jobs) = arguments.jobs {
-        explore.jobs = jobs;
+        let most = ringbell::explore::most_jobs();
+        if jobs > most {
+            say(&format!("`--jobs {jobs}` is more than this machine has a use for; {most} are used"));
+        }
+        explore.jobs = jobs.min(most);
     }
     let bar = Schedules::new(explore.schedules);
     let done = explore.run(|progress| match progress {
@@ -143,7 +168,7 @@ const SWITCHES: usize = 12;
 
 fn text(exploration: &Exploration, replay: &str, keep_going: bool) -> String {
     let Exploration { first_seed, schedules, finds } = exploration;
-    let last = first_seed.wrapping_add(schedules.saturating_sub(1));
+    let last = first_seed.saturating_add(schedules.saturating_sub(1));
     let mut out = match schedules {
         1 => format!("explored 1 schedule, seed {first_seed}: "),
         _ => format!("explored {schedules} schedules, seeds {first_seed} to {last}: "),

@@ -60,7 +60,7 @@ pub(super) struct Told {
     #[arg(long, value_name = "CALL")]
     fault: Option<String>,
     /// Most events of the run; one more ends it [default: 1000000]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = options::number, allow_hyphen_values = true)]
     event_limit: Option<u64>,
     /// Show every export call
     #[arg(long)]
@@ -102,10 +102,15 @@ impl Told {
         Ok(scenario)
     }
 
-    /// Returns the option that names one schedule, if one is given.
-    pub(super) fn names_schedule(&self) -> Option<&'static str> {
+    /// Returns the options that are given and name one schedule.
+    pub(super) fn names_schedule(&self) -> impl Iterator<Item = &'static str> + use<> {
         let given = [("--seed", self.seed.is_some()), ("--schedule", self.schedule.is_some())];
-        given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
+        given.into_iter().filter(|(_, given)| *given).map(|(option, _)| option)
+    }
+
+    /// Returns whether an option names a call that is to fail.
+    pub(super) fn names_fault(&self) -> bool {
+        self.fault.is_some()
     }
 
     /// Lays the options over a scenario.
@@ -228,7 +233,7 @@ pub(super) fn play(scenario: &Scenario, format: Format) -> Result<Answer, Failur
 }
 
 /// Says that a driver did not start.
-fn entry_failed(driver: &DriverRecord) -> Failure {
+pub(super) fn entry_failed(driver: &DriverRecord) -> Failure {
     let status = NTSTATUS(driver.entry_status.unwrap_or_default());
     let failure = Failure::new(format!("`{}`: `DriverEntry` returned {status}", printable(&driver.name)));
     let what = status.name().map_or_else(|| format!("{:#010x}", status.0), str::to_owned);

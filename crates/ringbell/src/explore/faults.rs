@@ -11,7 +11,7 @@ use record::{FaultId, FaultPlan, Report, What};
 use super::complaint::{Complaint, DOES_NOT_START, NOT_EXPECTED, complaints};
 use crate::scenario::{Scenario, Stopped};
 use crate::{Base, Machine};
-use ::machine::Config;
+use ::machine::{Config, MachineError};
 
 /// A failure that the drivers do not take well.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub struct FaultFind {
 pub struct FaultSearch {
     /// What is wrong without any failure.
     pub always: Vec<Complaint>,
+    /// The run that fails nothing.
+    pub first: Report,
     /// How many calls were made to fail, one in each run.
     pub failed: u64,
     /// How many known ones are left, because the limit was reached.
@@ -56,13 +58,13 @@ pub fn fail_each(
     let known: BTreeSet<_> = always.iter().map(Complaint::key).collect();
     let mut seen = BTreeSet::new();
     let mut queue: VecDeque<FaultId> = paths(&first, &mut seen);
-    let mut search = FaultSearch { always, failed: 0, left: 0, finds: Vec::new() };
+    let mut search = FaultSearch { always, first, failed: 0, left: 0, finds: Vec::new() };
     while search.failed < most {
         let Some(fault) = queue.pop_front() else { break };
         let report = match play(scenario, &mut base, FaultPlan::At(fault.clone())) {
             Ok(report) => report,
             // A later step may need what a driver that rightly gave up would have made.
-            Err(Stopped { report: Some(report), .. }) => *report,
+            Err(Stopped { error: MachineError::Refused(_), report: Some(report), .. }) => *report,
             Err(stopped) => return Err(stopped),
         };
         search.failed += 1;

@@ -11,7 +11,7 @@ mod faults;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use record::{Ending, Report, Schedule};
@@ -26,6 +26,15 @@ pub use faults::{FaultFind, FaultSearch, fail_each};
 /// Most schedules tried to make that of a find shorter, unless told otherwise.
 pub const TRIES: u64 = 1000;
 
+/// Most machines at a time, on a host of few processors.
+const MOST_JOBS: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
+
+/// Returns how many machines run at a time at most: more only wait for each other, and each takes memory, processes and open
+/// files.
+pub fn most_jobs() -> NonZeroUsize {
+    std::thread::available_parallelism().map_or(MOST_JOBS, |all| all.max(MOST_JOBS))
+}
+
 /// What to explore, and how far.
 #[derive(Clone, Debug)]
 pub struct Explore {
@@ -33,9 +42,9 @@ pub struct Explore {
     pub scenario: Scenario,
     /// Seed of the first schedule. Seed 0 takes threads in turn.
     pub first_seed: u64,
-    /// How many seeds are tried, one after the other.
+    /// How many seeds are tried, one after the other. They end at 2^64 - 1.
     pub schedules: u64,
-    /// How many machines run at a time.
+    /// How many machines run at a time; more than [`most_jobs`] never do.
     pub jobs: NonZeroUsize,
     /// Whether to go on after the first find.
     pub keep_going: bool,
@@ -113,6 +122,10 @@ struct Board {
     finds: Mutex<BTreeMap<Key, (u64, Find)>>,
     /// The first error, by the index of its seed.
     failed: Mutex<Option<(u64, Stopped)>>,
+    /// What a run said that did not make the call that was to fail.
+    unmade: Mutex<Option<String>>,
+    /// Whether a run made it, or none was to fail.
+    made: AtomicBool,
 }
 
 /// Returns what a run shows, which may be that a step was refused.
@@ -142,16 +155,28 @@ impl Explore {
     /// # Errors
     ///
     /// Fails where a machine cannot be had, and where a step is refused with the first seed: an image that cannot be loaded, an
-    /// object that is not there.
+    /// object that is not there. Fails also where the seeds do not reach that far, where somebody ends a kernel process, and where the
+    /// settings name a call that is to fail and no schedule ever makes it.
     pub fn run(&self, watch: impl Fn(Progress) + Sync) -> Result<Exploration, Stopped> {
+        let last = self.first_seed.checked_add(self.schedules.saturating_sub(1));
+        if last.is_none() {
+            let (first, schedules) = (self.first_seed, self.schedules);
+            let message = format!(
+                "{schedules} schedules from seed {first} on go beyond the last seed, {}\nhint: begin earlier, or try fewer",
+                u64::MAX
+            );
+            return Err(MachineError::Config(message).into());
+        }
         let board = Board {
             next: AtomicU64::new(0),
             end: AtomicU64::new(self.schedules),
             played: AtomicU64::new(0),
             finds: Mutex::default(),
             failed: Mutex::default(),
+            unmade: Mutex::default(),
+            made: AtomicBool::new(false),
         };
-        let jobs = self.jobs.get().min(usize::try_from(self.schedules).unwrap_or(usize::MAX));
+        let jobs = self.jobs().min(usize::try_from(self.schedules).unwrap_or(usize::MAX));
         std::thread::scope(|scope| {
             for _ in 0..jobs {
                 scope.spawn(|| self.work(&board, &watch));
@@ -163,6 +188,10 @@ impl Explore {
         {
             return Err(stopped);
         }
+        let unmade = board.unmade.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(said) = unmade.filter(|_| !board.made.into_inner()) {
+            return Err(MachineError::Config(said).into());
+        }
         let finds = board.finds.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut finds: Vec<(u64, Find)> = finds.into_values().filter(|(index, _)| *index < end).collect();
         // The ending of a run comes before what led to it; stable, and the map was sorted.
@@ -172,6 +201,10 @@ impl Explore {
             self.shorten(&mut finds, &watch)?;
         }
         Ok(Exploration { first_seed: self.first_seed, schedules: end, finds })
+    }
+
+    fn jobs(&self) -> usize {
+        self.jobs.min(most_jobs()).get()
     }
 
     fn base(&self) -> Result<Base, MachineError> {
@@ -202,11 +235,19 @@ impl Explore {
             if index >= board.end.load(Ordering::Relaxed) {
                 return;
             }
-            let seed = self.first_seed.wrapping_add(index);
+            let seed = self.first_seed.saturating_add(index);
             // What the very first schedule refuses is the scenario's mistake; what only another refuses is a find.
             let done = self.play(&mut base, seed, None);
             match if index == 0 { done.map(|report| (complaints(&report), report)) } else { shown(done) } {
-                Ok((complaints, report)) => self.enter(board, index, seed, complaints, &report),
+                Ok((complaints, report)) => {
+                    match self.scenario.unmade(&report) {
+                        Some((text, hint)) => {
+                            lock(&board.unmade).get_or_insert_with(|| format!("{text}\nhint: {hint}"));
+                        }
+                        None => board.made.store(true, Ordering::Relaxed),
+                    }
+                    self.enter(board, index, seed, complaints, &report);
+                }
                 Err(stopped) => fail(index, stopped),
             }
             let schedules = board.played.fetch_add(1, Ordering::Relaxed) + 1;
@@ -250,7 +291,7 @@ impl Explore {
         let failed = Mutex::new(None);
         let finds = Mutex::new(finds.iter_mut());
         std::thread::scope(|scope| {
-            for _ in 0..self.jobs.get() {
+            for _ in 0..self.jobs() {
                 scope.spawn(|| {
                     let mut base = None;
                     loop {
@@ -290,14 +331,19 @@ impl Explore {
         let key = find.complaint.key();
         let all = kinds(&complaints(&find.report));
         let seed = find.seed;
+        let mut failed = None;
         let found = shortest(start, self.tries, |schedule| {
+            if failed.is_some() {
+                return None;
+            }
             tried();
-            let (complaints, report) = shown(self.play(base, seed, Some(schedule.clone()))).ok()?;
+            let played = shown(self.play(base, seed, Some(schedule.clone())));
+            let (complaints, report) = played.map_err(|stopped| failed = Some(stopped.error)).ok()?;
             // A run that shows more, or ends worse, is another story.
             let same = complaints.iter().any(|complaint| complaint.key() == key) && kinds(&complaints) == all;
             report.schedule.filter(|_| same)
         });
         find.shortest = Some(found);
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 }

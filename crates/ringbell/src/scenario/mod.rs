@@ -57,6 +57,8 @@ pub struct Scenario {
     pub dump: Option<PathBuf>,
     /// Whether the drivers stay loaded at the end. There is no departure audit then.
     pub keep_loaded: bool,
+    /// Keys of a scenario file that name one schedule of many, `seed` or `schedule`, and where they stand.
+    pub names_schedule: Vec<(&'static str, Place)>,
 }
 
 impl Scenario {

@@ -259,7 +259,8 @@ impl Scenario {
     /// # Errors
     ///
     /// Fails where the machine cannot be had, where an image is refused, where a step names an object that does not
-    /// exist, where the dump cannot be written, and where the run cannot follow the schedule. What happened until then is in the error's report; the drivers that
+    /// exist, where the dump cannot be written, where the run cannot follow the schedule or makes no call that was to fail, and where
+    /// somebody ends the kernel process from outside. What happened until then is in the error's report; the drivers that
     /// were loaded have been asked to leave all the same.
     pub fn run(&self) -> Result<Report, Stopped> {
         let named = |error: io::Error| {
@@ -283,12 +284,10 @@ impl Scenario {
             std::fs::remove_file(path).map_err(named)?;
         }
         let (done, place, report) = played?;
-        match done {
-            Ok(()) | Err(MachineError::Ended) => match self.misfit(&report) {
-                Some((why, error)) => Err(Stopped::with(error, None, report, why)),
-                None => Ok(report),
-            },
-            Err(error) => Err(Stopped::after(error, place, report)),
+        let report = Stopped::unless_played(done, place, report)?;
+        match self.misfit(&report) {
+            Some((why, error)) => Err(Stopped::with(error, None, report, why)),
+            None => Ok(report),
         }
     }
 
@@ -304,10 +303,7 @@ impl Scenario {
         let left = if self.keep_loaded { Ok(()) } else { player.leave(&mut machine) };
         let place = player.place.clone();
         let report = self.judge(machine.finish(), player);
-        match done.and(left) {
-            Ok(()) | Err(MachineError::Ended) => Ok(report),
-            Err(error) => Err(Stopped::after(error, place, report)),
-        }
+        Stopped::unless_played(done.and(left), place, report)
     }
 
     /// Tells where the run did not follow the schedule that it was to play again, or made no call that was to fail.
@@ -372,6 +368,22 @@ pub struct Stopped {
 }
 
 impl Stopped {
+    /// Returns the report of a run that came to its end, however the drivers brought that about.
+    fn unless_played(
+        done: Result<(), MachineError>,
+        place: Option<Place>,
+        report: Report,
+    ) -> Result<Report, Self> {
+        match (done, report.ending.killed_by()) {
+            (Ok(()) | Err(MachineError::Ended), None) => Ok(report),
+            (Ok(()) | Err(MachineError::Ended), Some(signal)) => {
+                let error = MachineError::Killed(signal);
+                Err(Self { error, place: None, report: Some(Box::new(report)) })
+            }
+            (Err(error), _) => Err(Self::after(error, place, report)),
+        }
+    }
+
     /// Stops at `error`, and says in the report what that is.
     fn after(error: MachineError, place: Option<Place>, report: Report) -> Self {
         let text = error.to_string();

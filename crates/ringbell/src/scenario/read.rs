@@ -152,6 +152,10 @@ impl Reader<'_> {
                 seed(value.text()?).map_err(|mistake| value.wrong(mistake))?
             };
         }
+        for key in ["seed", "schedule"] {
+            let place = top.get(key).map(|value| (key, top.source.place(value.at())));
+            scenario.names_schedule.extend(place);
+        }
         if let Some(value) = top.get("cpus") {
             config.processors = value.number(1, 64)? as u8;
         }

@@ -17,6 +17,9 @@ pub(super) fn run(scenario: &Scenario, most: u64, format: Format) -> Result<Answ
     let done = fail_each(scenario, most, |failed, _, finds| bar.played(failed, finds));
     bar.end();
     let search = done.map_err(|stopped| run::refused(&stopped.error, stopped.place.as_ref()))?;
+    for driver in search.first.failed_drivers() {
+        run::entry_failed(driver).print();
+    }
     let words: Vec<String> =
         std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let replay = super::replay(&words);
@@ -42,7 +45,18 @@ fn calls(number: u64) -> String {
 }
 
 fn text(search: &FaultSearch, replay: &str) -> String {
-    let mut out = format!("made {} fail, one in each run: ", calls(search.failed));
+    let mut out = String::new();
+    // What goes wrong by itself comes first: there may be nothing behind it that could fail.
+    for complaint in &search.always {
+        let at = if complaint.place.is_empty() { String::new() } else { format!(" at {}", complaint.place) };
+        let _ = writeln!(out, "without any failure: {}{at}", complaint.what);
+        let _ = writeln!(out, "  {}\n", printable(&complaint.message));
+    }
+    let _ = match search.failed {
+        0 => write!(out, "no call that can fail was made: "),
+        1 => write!(out, "let 1 call fail: "),
+        number => write!(out, "let {number} calls fail, one in each run: "),
+    };
     let _ = match search.finds.len() {
         0 => writeln!(out, "nothing found"),
         1 => writeln!(out, "1 failure is not taken well"),
@@ -50,10 +64,6 @@ fn text(search: &FaultSearch, replay: &str) -> String {
     };
     if search.left > 0 {
         let _ = writeln!(out, "{} left, because `--schedules` is the limit", calls(search.left));
-    }
-    for complaint in &search.always {
-        let _ = writeln!(out, "\nwithout any failure: {} at {}", complaint.what, complaint.place);
-        let _ = writeln!(out, "  {}", printable(&complaint.message));
     }
     for find in &search.finds {
         let at = find.path.first().map(String::as_str).unwrap_or_default();
