@@ -4,6 +4,8 @@
 //! a lookup regards case. Two variants exist, both known from decompilations of x64 kernels: one character at a time,
 //! and (seen from Windows 10 20H1 on) four at a time. They agree only for names shorter than four characters.
 //!
+//! Both are easy to collide on purpose, so a table that must not degenerate takes [`keyed`].
+//!
 //! Upper case beyond ASCII is a table of the national language support on Windows. Here it is Unicode's simple
 //! one-to-one mapping within the basic plane ([`char::to_uppercase`]): characters whose upper case is several
 //! characters (`ß`), surrogates and anything else keep their value. Windows' table differs in a handful of characters,
@@ -131,6 +133,42 @@ pub fn fast4(name: &[u16]) -> u32 {
 
 fn upcase_quad(quad: [u16; 4]) -> u64 {
     if quad.iter().all(|&unit| unit < 0x80) { join(quad) & ASCII_QUAD_MASK } else { join(quad.map(upcase)) }
+}
+
+/// Multiplies to 128 bits and folds them to 64.
+const fn fold_multiply(left: u64, right: u64) -> u64 {
+    let product = left as u128 * right as u128;
+    product as u64 ^ (product >> 64) as u64
+}
+
+/// Computes a hash of the upper-cased name that has nothing to do with Windows: 64 bits, and no collisions that could be
+/// made without knowing `key`.
+///
+/// ```
+/// # use ringbell_nt as nt;
+/// let [upper, lower] = ["POWERSTATE", "PowerState"].map(|name| name.encode_utf16().collect::<Vec<_>>());
+/// assert_eq!(nt::hash::keyed(&upper, 7), nt::hash::keyed(&lower, 7));
+/// assert_ne!(nt::hash::keyed(&upper, 7), nt::hash::keyed(&upper, 8));
+/// ```
+#[must_use]
+pub fn keyed(name: &[u16], key: u64) -> u64 {
+    let (quads, rest) = name.as_chunks::<4>();
+    let mut hash = fold_multiply(key ^ SPREAD, name.len() as u64 ^ 0xA076_1D64_78BD_642F);
+    for quad in quads {
+        hash = fold_multiply(hash ^ upcase_quad(*quad), SPREAD);
+    }
+    let mut last = [0; 4];
+    last[..rest.len()].copy_from_slice(rest);
+    fold_multiply(hash ^ upcase_quad(last), 0xE703_7ED1_A0B4_28DB)
+}
+
+/// An odd number with its bits well spread.
+const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// Mixes a word, for the position in a table.
+#[must_use]
+pub const fn mixed(word: u64) -> u64 {
+    fold_multiply(word ^ 0xE703_7ED1_A0B4_28DB, SPREAD)
 }
 
 const fn join(quad: [u16; 4]) -> u64 {

@@ -2,17 +2,17 @@
 //!
 //! The generations of `OBJECT_DIRECTORY` differ behind the device map; buckets and lock are where they always were.
 
-use core::ffi::c_void;
 use core::ptr;
 use core::sync::atomic::Ordering;
 
-use nt::hash::{bucket, names_equal};
+use nt::hash::bucket;
 use nt::{
     KernelMode, NTSTATUS, OBJECT_ATTRIBUTES, OBJECT_DIRECTORY, OBJECT_DIRECTORY_ENTRY,
-    OBJECT_HEADER_NAME_INFO, PagedPool, STATUS_INSUFFICIENT_RESOURCES, tag,
+    OBJECT_HEADER_NAME_INFO, STATUS_INSUFFICIENT_RESOURCES,
 };
 
 use super::header::Header;
+use super::index::Key;
 use crate::executive::Executive;
 use crate::platform::Platform;
 use crate::raw::{Live, field};
@@ -36,7 +36,7 @@ impl Directory {
         field!(self.live(), OBJECT_DIRECTORY, Lock).ptr()
     }
 
-    fn bucket(self, hash: u32) -> Live<*mut OBJECT_DIRECTORY_ENTRY> {
+    pub(super) fn bucket(self, hash: u32) -> Live<*mut OBJECT_DIRECTORY_ENTRY> {
         field!(self.live(), OBJECT_DIRECTORY, HashBuckets).element(bucket(hash))
     }
 }
@@ -94,27 +94,6 @@ impl<P: Platform> Executive<P> {
         Ok(header)
     }
 
-    /// Finds the entry of a name. The caller holds the directory's lock.
-    pub(super) fn find_entry(
-        &self,
-        directory: Directory,
-        name: &[u16],
-        case_insensitive: bool,
-    ) -> Option<Header> {
-        let hash = self.profile().hash.value.hash(name);
-        let mut at = directory.bucket(hash).get();
-        while let Some(live) = entry(at) {
-            let all = live.get();
-            // SAFETY: an entry holds a reference on its object, and under the lock the entry stays.
-            let header = unsafe { Header::of(all.Object) };
-            if all.HashValue == hash && names_equal(&header.stored_name(), name, case_insensitive) {
-                return Some(header);
-            }
-            at = all.ChainLink;
-        }
-        None
-    }
-
     /// Lists the objects of a directory with a reference on each, bucket by bucket.
     pub(super) fn directory_objects(&self, directory: Directory) -> alloc::vec::Vec<Header> {
         let mut all = alloc::vec::Vec::new();
@@ -133,7 +112,7 @@ impl<P: Platform> Executive<P> {
         all
     }
 
-    /// Puts an object at the head of its bucket's chain under the name `leaf`. The caller holds the directory's lock for writing.
+    /// Puts an object at the head of its bucket's chain under the name `leaf`, whose key is `key`. The caller holds the directory's lock for writing.
     ///
     /// The object's stored name becomes the leaf; entry and object take a reference on each other's behalf.
     pub(super) fn insert_entry(
@@ -141,23 +120,14 @@ impl<P: Platform> Executive<P> {
         directory: Directory,
         header: Header,
         leaf: &[u16],
+        key: Key,
     ) -> Result<(), NTSTATUS> {
         let Some(info) = header.name_info() else { return Err(nt::STATUS_OBJECT_NAME_INVALID) };
-        let size = size_of::<OBJECT_DIRECTORY_ENTRY>();
-        let block = self.ExAllocatePoolWithTag(PagedPool, size, tag::OBJECT_DIRECTORY_ENTRY);
-        if block.is_null() {
-            return Err(STATUS_INSUFFICIENT_RESOURCES);
-        }
+        let entry = self.allocate_entry(key, header)?;
         let Ok(Some(name)) = self.name_to_pool(leaf) else {
-            // SAFETY: allocated above, and nobody knows it.
-            unsafe { self.ExFreePoolWithTag(block, tag::OBJECT_DIRECTORY_ENTRY) };
+            self.free_entry(entry);
             return Err(STATUS_INSUFFICIENT_RESOURCES);
         };
-        let hash = self.profile().hash.value.hash(leaf);
-        let head = directory.bucket(hash);
-        // SAFETY: the block is new and that large.
-        let live: Live<OBJECT_DIRECTORY_ENTRY> = unsafe { Live::new(block.cast()) };
-        live.set(OBJECT_DIRECTORY_ENTRY { ChainLink: head.get(), Object: header.body(), HashValue: hash });
 
         self.lock_object(header);
         let stored = field!(info, OBJECT_HEADER_NAME_INFO, Name);
@@ -169,25 +139,7 @@ impl<P: Platform> Executive<P> {
 
         header.pointer_count().fetch_add(1, Ordering::Relaxed);
         directory.header().pointer_count().fetch_add(1, Ordering::Relaxed);
-        head.set(live.ptr());
+        self.link_entry(directory, key, entry);
         Ok(())
-    }
-
-    /// Takes the entry of an object out. The caller holds the directory's lock for writing and drops the two references that the
-    /// entry had once it has unlocked. Tells whether there was an entry.
-    pub(super) fn remove_entry(&self, directory: Directory, body: *mut c_void, name: &[u16]) -> bool {
-        let hash = self.profile().hash.value.hash(name);
-        let mut link = directory.bucket(hash);
-        while let Some(live) = entry(link.get()) {
-            let next = field!(live, OBJECT_DIRECTORY_ENTRY, ChainLink);
-            if live.get().Object == body {
-                link.set(next.get());
-                // SAFETY: no chain leads to it any more.
-                unsafe { self.ExFreePoolWithTag(live.ptr().cast(), tag::OBJECT_DIRECTORY_ENTRY) };
-                return true;
-            }
-            link = next;
-        }
-        false
     }
 }

@@ -9,6 +9,7 @@ use nt::{
 };
 
 use super::header::Header;
+use super::index::NameIndex;
 use super::process::Processes;
 use super::types::{Procedures, TYPE_SLOTS};
 use crate::ex::KernelRoutine;
@@ -47,6 +48,10 @@ pub(crate) struct Globals {
     /// `ObHeaderCookie`, where the version has one.
     pub(super) cookie: u8,
     pub(super) processes: HostCell<Processes>,
+    /// All directory entries by name.
+    pub(super) names: HostCell<NameIndex>,
+    /// Key of that table.
+    pub(super) name_key: u64,
 }
 
 /// Directories that exist before anybody asks.
@@ -77,12 +82,14 @@ impl<P: Platform> Executive<P> {
         // Two slots are never used, so that a zeroed header and a freed one name no type.
         field!(self.ob(), Globals, next_type).set(2);
         field!(self.ob(), Globals, cookie).set(self.header_cookie());
+        field!(self.ob(), Globals, name_key).set(self.choose_name_key());
         self.create_own_types() && self.create_namespace()
     }
 
     /// Gives the host memory of the bookkeeping back.
     pub(crate) fn ob_dispose(&self) {
         self.processes().dispose();
+        self.dispose_name_index();
         self.dispose_procedures();
     }
 

@@ -105,7 +105,7 @@ impl<P: Platform> Executive<P> {
     ) -> Result<ByHandle, NTSTATUS> {
         let place = Place::of(handle, mode).ok_or(STATUS_INVALID_HANDLE)?;
         let found = self.with_processes(|processes, current| {
-            let entry = *processes.table(current, place.kernel).entries.get(&place.index)?;
+            let entry = processes.table(current, place.kernel).get(place.index)?;
             // SAFETY: the table has a reference on the object, and keeps it while this closure runs.
             let object = unsafe { Header::of(ptr::with_exposed_provenance_mut::<c_void>(entry.object)) };
             object.pointer_count().fetch_add(1, Ordering::Relaxed);

@@ -4,6 +4,7 @@ use core::ffi::c_void;
 use core::ptr;
 use core::sync::atomic::AtomicI64;
 
+use nt::hash::upcase;
 use nt::profile::TypeIndexEncoding;
 use nt::{BugCheck, OBJECT_HEADER, OBJECT_HEADER_NAME_INFO, OBJECT_TYPE, Pod, flags, info};
 
@@ -108,6 +109,18 @@ impl Header {
         // SAFETY: the buffer is the object's own and as long as the name says; it changes before others know the object, and
         // goes away with it.
         unsafe { super::capture::copy_units(name.Buffer, name.Length) }
+    }
+
+    /// Tells whether the stored name is `name`.
+    pub(super) fn is_named(self, name: &[u16], case_insensitive: bool) -> bool {
+        let Some(info) = self.name_info() else { return false };
+        let stored = field!(info, OBJECT_HEADER_NAME_INFO, Name).get();
+        usize::from(stored.Length) == size_of_val(name)
+            && name.iter().enumerate().all(|(index, &unit)| {
+                // SAFETY: as for `stored_name`, and inside by the comparison of the lengths.
+                let found = unsafe { stored.Buffer.wrapping_add(index).read_unaligned() };
+                found == unit || (case_insensitive && upcase(found) == upcase(unit))
+            })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Name resolution (`ObpLookupObjectName`).
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::ptr;
@@ -107,13 +108,13 @@ impl<P: Platform> Executive<P> {
             // SAFETY: the object manager's own directories are permanent.
             let at = unsafe { Header::of(lookup.directory) };
             self.reference(at);
-            return self.walk(lookup, lookup.name.to_vec(), Start { at, consumed: 0 });
+            return self.walk(lookup, Start { at, consumed: 0 });
         }
         let start = self.start_at_root(lookup.name)?;
         if start.consumed >= lookup.name.len() {
             return self.accept(lookup, start.at);
         }
-        self.walk(lookup, lookup.name.to_vec(), start)
+        self.walk(lookup, start)
     }
 
     fn lookup_below_handle(&self, lookup: &Lookup<'_>) -> Result<Found, NTSTATUS> {
@@ -141,7 +142,7 @@ impl<P: Platform> Executive<P> {
         if lookup.name.is_empty() {
             return self.accept(lookup, at);
         }
-        self.walk(lookup, lookup.name.to_vec(), Start { at, consumed: 0 })
+        self.walk(lookup, Start { at, consumed: 0 })
     }
 
     /// Finds the directory that an absolute name starts at.
@@ -163,7 +164,8 @@ impl<P: Platform> Executive<P> {
         Ok(Start { at, consumed })
     }
 
-    fn walk(&self, lookup: &Lookup<'_>, mut name: Vec<u16>, mut start: Start) -> Result<Found, NTSTATUS> {
+    fn walk(&self, lookup: &Lookup<'_>, mut start: Start) -> Result<Found, NTSTATUS> {
+        let mut name = Cow::Borrowed(lookup.name);
         let mut reparses = 0;
         loop {
             match self.walk_once(lookup, &name, start)? {
@@ -178,7 +180,7 @@ impl<P: Platform> Executive<P> {
                     if start.consumed >= target.len() {
                         return self.accept(lookup, start.at);
                     }
-                    name = target;
+                    name = Cow::Owned(target);
                 }
             }
         }
@@ -222,15 +224,16 @@ impl<P: Platform> Executive<P> {
         }
         self.check_traverse(lookup, directory)?;
         let insert = lookup.insert.filter(|_| remaining.is_empty());
+        let key = self.name_key(directory, component);
         self.lock_directory(directory, insert.is_some());
-        let found = match (self.find_entry(directory, component, lookup.case_insensitive()), insert) {
+        let found = match (self.find_entry(directory, key, component, lookup.case_insensitive()), insert) {
             (Some(found), _) => {
                 self.reference(found);
                 Ok(Some(found))
             }
             (None, Some(new)) => self
                 .check_create(lookup, directory, new)
-                .and_then(|()| self.insert_entry(directory, new, component))
+                .and_then(|()| self.insert_entry(directory, new, component, key))
                 .map(|()| None),
             (None, None) if remaining.is_empty() => Err(STATUS_OBJECT_NAME_NOT_FOUND),
             (None, None) => Err(STATUS_OBJECT_PATH_NOT_FOUND),

@@ -4,7 +4,8 @@
 //! Microsoft's reference pages for the documented routines, decompilations of several kernel generations for the rules of name
 //! resolution, insertion and deletion.
 //!
-//! Deliberately different, each at its place: handle tables are ordinary host memory (nobody walks them from outside); a handle holds
+//! Deliberately different, each at its place: handle tables are ordinary host memory (nobody walks them from outside), and so is a table of all directory
+//! entries beside the chains; a handle holds
 //! exactly one reference (Windows 8 and later cache up to 0x7FFF more in it); `OBJ_EXCLUSIVE` adds its header and nothing else;
 //! cache-aligned types, audit and extended headers, server silos and per-session device maps do not exist; `OBJ_KERNEL_EXCLUSIVE` is accepted
 //! and does nothing. On the profile `ros` headers have the layout of Windows 7 with a plain type index, because
@@ -22,6 +23,7 @@ mod facts;
 mod globals;
 mod handle;
 mod header;
+mod index;
 mod insert;
 mod lifetime;
 mod link;

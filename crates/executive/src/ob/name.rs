@@ -99,7 +99,8 @@ impl<P: Platform> Executive<P> {
             && header.handle_count().load(Ordering::Acquire) == 0;
         let mut removed = false;
         if same && free {
-            removed = self.remove_entry(directory, header.body(), &header.stored_name());
+            let key = self.name_key(directory, &header.stored_name());
+            removed = self.remove_entry(directory, header.body(), key);
             // The text stays until the object dies.
             field!(info, OBJECT_HEADER_NAME_INFO, Directory).set(core::ptr::null_mut());
         }

@@ -3,8 +3,10 @@
 //! `EPROCESS` belongs to the platform; what is kept here is keyed by its address. A process nobody registered is taken for the System
 //! process, so that a platform with one process need not bother.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BinaryHeap};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
 use core::ffi::c_void;
 use core::ptr;
 
@@ -34,12 +36,13 @@ pub(super) struct HandleEntry {
     pub(super) attributes: u32,
 }
 
-/// A handle table. Windows walks a tree of pages under the tag `Obtb`; nobody outside looks at it, so it is a map here.
+/// A handle table. Windows walks a tree of pages under the tag `Obtb`; nobody outside looks at it, so it is an array here.
 #[derive(Default)]
 pub(super) struct HandleTable {
-    pub(super) entries: BTreeMap<u32, HandleEntry>,
-    free: BTreeSet<u32>,
-    next: u32,
+    /// By index, which begins at 1.
+    entries: Vec<Option<HandleEntry>>,
+    /// Indexes to use again, the lowest first.
+    free: BinaryHeap<Reverse<u32>>,
 }
 
 /// Highest number of handles in a table, that of Windows.
@@ -48,22 +51,27 @@ const MOST_HANDLES: u32 = 1 << 24;
 impl HandleTable {
     /// Adds an entry and returns its index, 1 or more; `None` where the table is full.
     pub(super) fn insert(&mut self, entry: HandleEntry) -> Option<u32> {
-        let index = match self.free.pop_first() {
-            Some(index) => index,
-            None if self.next >= MOST_HANDLES => return None,
-            None => {
-                self.next += 1;
-                self.next
-            }
-        };
-        self.entries.insert(index, entry);
+        if let Some(Reverse(index)) = self.free.pop() {
+            *self.entries.get_mut(index as usize - 1)? = Some(entry);
+            return Some(index);
+        }
+        let index = u32::try_from(self.entries.len()).ok().filter(|&count| count < MOST_HANDLES)? + 1;
+        self.entries.push(Some(entry));
         Some(index)
     }
 
+    pub(super) fn get(&self, index: u32) -> Option<HandleEntry> {
+        *self.entries.get((index as usize).checked_sub(1)?)?
+    }
+
     pub(super) fn remove(&mut self, index: u32) -> Option<HandleEntry> {
-        let entry = self.entries.remove(&index)?;
-        self.free.insert(index);
+        let entry = self.entries.get_mut((index as usize).checked_sub(1)?)?.take()?;
+        self.free.push(Reverse(index));
         Some(entry)
+    }
+
+    fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
     }
 }
 
@@ -101,8 +109,7 @@ impl Processes {
     }
 
     pub(super) fn handle_total(&self) -> usize {
-        self.kernel.entries.len()
-            + self.known.values().map(|process| process.handles.entries.len()).sum::<usize>()
+        self.kernel.len() + self.known.values().map(|process| process.handles.len()).sum::<usize>()
     }
 }
 
@@ -137,7 +144,7 @@ impl<P: Platform> Executive<P> {
         let handles = self
             .processes()
             .with(|processes| processes.known.remove(&process.addr()).map(|process| process.handles.entries));
-        for entry in handles.unwrap_or_default().into_values() {
+        for entry in handles.unwrap_or_default().into_iter().flatten() {
             self.close_entry(entry);
         }
     }

@@ -1,6 +1,7 @@
 //! Rules of the object manager, on [`Solo`].
 
 mod handles;
+mod index;
 mod lifetimes;
 mod lookups;
 mod memory;
