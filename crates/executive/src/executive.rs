@@ -8,7 +8,7 @@ use nt::Profile;
 use crate::ex::Protocol;
 use crate::platform::{Bugcheck, Platform};
 use crate::raw::Live;
-use crate::{ex, ke, mm, ob, se};
+use crate::{alpc, ex, ke, mm, ob, se};
 
 /// What NT keeps in its image's `.data`.
 #[repr(C)]
@@ -18,6 +18,7 @@ pub(crate) struct Globals {
     pub(crate) se: se::Globals,
     pub(crate) ob: ob::Globals,
     pub(crate) ex: ex::Globals,
+    pub(crate) alpc: alpc::Globals,
 }
 
 /// The NT executive on a platform.

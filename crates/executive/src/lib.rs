@@ -19,6 +19,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod alpc;
 pub mod ex;
 pub mod ke;
 pub mod mm;

@@ -33,6 +33,7 @@ impl<P: Platform> Executive<P> {
     pub fn kernel_symbols(&self) -> Vec<KernelSymbol> {
         let mut symbols = self.ex_symbols();
         symbols.extend(self.ob_symbols());
+        symbols.extend(self.alpc_symbols());
         symbols.extend(KernelRoutine::ALL.iter().map(|routine| KernelSymbol {
             name: routine.name().into(),
             address: self.kernel_routine(*routine),

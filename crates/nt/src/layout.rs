@@ -109,6 +109,7 @@ pub fn layout_for(name: &str, profile: &Profile) -> Option<&'static Layout> {
     let name = name.strip_prefix('_').unwrap_or(name);
     let found = ALL.iter().copied().find(|layout| layout.name.eq_ignore_ascii_case(name))?;
     let generation = match found.name {
+        "ALPC_PORT" => profile.alpc_port_layout(),
         "CALLBACK_OBJECT" => profile.callback_object_layout(),
         "OBJECT_DIRECTORY" => profile.object_directory_layout(),
         "OBJECT_TYPE" => profile.object_type_layout(),

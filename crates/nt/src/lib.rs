@@ -12,6 +12,7 @@
 //! | [`se`] | SIDs, access lists, descriptors, masks, privileges |
 //! | [`ob`] | object headers, directories, types, links, attributes |
 //! | [`ex`] | callback objects and registrations, resources, mutexes, work items |
+//! | [`alpc`] | ports that ring callback objects |
 //! | [`io`] | drivers, devices, requests, control codes, power events |
 //! | [`ps`] | threads, processes, loaded modules |
 //! | [`layout`] | the macro behind all of them, field tables, [`Pod`] |
@@ -36,6 +37,7 @@ compile_error!(
     "the structures describe 64-bit little-endian Windows; build for a 64-bit little-endian target"
 );
 
+pub mod alpc;
 pub mod bugcheck;
 pub mod catalog;
 pub mod ex;
@@ -52,6 +54,7 @@ pub mod ps;
 pub mod se;
 pub mod status;
 
+pub use alpc::*;
 pub use bugcheck::{BugCheck, FastFail};
 pub use ex::*;
 pub use io::*;

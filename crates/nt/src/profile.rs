@@ -10,7 +10,7 @@ use crate::ob::{
     OBJECT_DIRECTORY, OBJECT_DIRECTORY_V1, OBJECT_DIRECTORY_V2, OBJECT_TYPE, OBJECT_TYPE_INITIALIZER,
     OBJECT_TYPE_INITIALIZER_V1, OBJECT_TYPE_V1,
 };
-use crate::{CALLBACK_OBJECT, CALLBACK_OBJECT_V1};
+use crate::{ALPC_PORT, ALPC_PORT_V1, ALPC_PORT_V2, ALPC_PORT_V3, CALLBACK_OBJECT, CALLBACK_OBJECT_V1};
 
 mod presets;
 
@@ -220,6 +220,17 @@ impl Profile {
             &CALLBACK_OBJECT::LAYOUT
         } else {
             &CALLBACK_OBJECT_V1::LAYOUT
+        }
+    }
+
+    /// Gives the layout of `ALPC_PORT`. Before Windows 7 it is that of Windows 7, whose predecessors were not examined.
+    #[must_use]
+    pub const fn alpc_port_layout(&self) -> &'static Layout {
+        match (self.major, self.minor) {
+            (0..=5, _) | (6, 0 | 1) => &ALPC_PORT_V1::LAYOUT,
+            (6, 2) => &ALPC_PORT_V2::LAYOUT,
+            (6, _) => &ALPC_PORT_V3::LAYOUT,
+            _ => &ALPC_PORT::LAYOUT,
         }
     }
 

@@ -350,6 +350,26 @@ fn layouts_follow_the_profile() {
 }
 
 #[test]
+fn a_port_has_its_callback_where_each_version_has_it() {
+    let at = |profile: &Profile, field: &str| profile.alpc_port_layout().field(field).unwrap().offset;
+    let expected = [
+        (Profile::NT6, 0x1A0, 0x148),
+        (Profile::WIN8, 0x1B8, 0x160),
+        (Profile::WIN81, 0x1C0, 0x158),
+        (Profile::WIN10, 0x1D8, 0x170),
+        (Profile::WIN11, 0x1D8, 0x170),
+        (Profile::WIN11_24H2, 0x1D8, 0x170),
+    ];
+    for (profile, size, callback) in expected {
+        assert_eq!(profile.alpc_port_layout().size, size, "{}", profile.name);
+        assert_eq!(at(profile, "CallbackObject"), callback, "{}", profile.name);
+        assert_eq!(at(profile, "CallbackContext"), callback + 8, "{}", profile.name);
+        assert_eq!(nt::layout_for("_ALPC_PORT", profile), Some(profile.alpc_port_layout()));
+        assert_eq!(profile.alpc_port_layout().nt_name(), "ALPC_PORT");
+    }
+}
+
+#[test]
 fn optional_headers_lie_where_the_mask_says() {
     use nt::ob::{info, info_mask_to_offset, info_size};
     assert_eq!(info_mask_to_offset(info::NAME, info::NAME), Some(0x20));

@@ -63,6 +63,16 @@ fn shows_what_was_alive(label: &str, profile: &'static Profile, alive: &Snapshot
             .collect();
         assert_eq!(found, live, "{label}");
     }
+    // The kernels that have objects behind ports: each is found by its port.
+    let mut ports: Vec<_> =
+        found.objects.iter().filter_map(|object| object.attribution.known().cloned()).collect();
+    ports.sort_unstable();
+    let expected: &[&str] = if profile.has_global_list.value {
+        &["\\PowerMonitorPort", "\\PowerPort", "\\SleepstudyControlPort"]
+    } else {
+        &[]
+    };
+    assert_eq!(ports, expected, "{label}");
 }
 
 #[test]

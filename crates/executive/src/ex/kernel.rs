@@ -2,27 +2,31 @@
 //! create, and its own listeners.
 //!
 //! The catalog of the crate `nt` says which objects, in which order, with which attributes, and who listens: the
-//! license object, three unnamed ones behind ALPC ports (`PoInitSystem`), session notifications, plug and play. There
-//! is no ALPC here: the unnamed objects are rung by whoever plays the port. Of an object that the catalog does not
-//! know for a version there is none on that version.
+//! license object, three unnamed ones behind ALPC ports (`PoInitSystem`), session notifications, plug and play. Of an
+//! object that the catalog does not know for a version there is none on that version.
 
 use alloc::vec::Vec;
 use core::ffi::c_void;
-use core::ptr::null_mut;
+use core::ptr::{null, null_mut};
 
-use nt::catalog::{self, BOOT_ATTEMPTS, Entry, Gathered};
-use nt::{CALLBACK_OBJECT, Irql, NTSTATUS, STATUS_INSUFFICIENT_RESOURCES};
+use nt::catalog::{self, BOOT_ATTEMPTS, Entry, Gathered, Name as EntryName};
+use nt::{
+    ALPC_REGISTER_CALLBACK, AlpcRegisterCallbackInformation, CALLBACK_OBJECT, HANDLE, Irql, NTSTATUS,
+    OBJ_KERNEL_HANDLE, STATUS_INSUFFICIENT_RESOURCES,
+};
 
 use super::initialize::{Name, attributes};
 use super::routines::KernelRoutine;
 use super::{BUILTINS, Globals};
+use crate::alpc;
 use crate::executive::Executive;
+use crate::ke::list;
 use crate::platform::{Platform, Routine};
-use crate::raw::field;
+use crate::raw::{Live, field};
 use crate::symbols::KernelSymbol;
 
 /// Most objects that the kernel creates later.
-pub(super) const KERNEL_OBJECTS: usize = 8;
+pub(crate) const KERNEL_OBJECTS: usize = 8;
 
 /// The later creations of a boot: the recorded call and the catalog's entry of the object.
 fn creations() -> impl Iterator<Item = (&'static catalog::Attempt, &'static Entry)> {
@@ -57,19 +61,10 @@ impl<P: Platform> Executive<P> {
             if entry.exists_in(self.profile()) != Some(true) {
                 continue;
             }
-            let mut name = Name::new(row.name.unwrap_or_default());
-            let mut view = name.view();
-            let name = if row.name.is_some() { &raw mut view } else { null_mut() };
-            let attributes = attributes(name, row.attributes);
-            let variable = field!(self.ex(), Globals, kernel).element(index);
-            // SAFETY: variable, attributes and name live across the call.
-            let status = unsafe {
-                self.ExCreateCallback(variable.ptr(), &raw const attributes, 1, row.multiple.into())
-            };
-            if !status.is_success() {
-                return Err(status);
+            match entry.name {
+                EntryName::Unnamed { port } => self.ex_create_behind_port(index, row, entry, port)?,
+                _ => self.ex_create_later(index, row, entry)?,
             }
-            self.ex_register_listeners(variable.get(), entry)?;
         }
         for name in self.profile().builtin_names.value.iter().take(BUILTINS) {
             if let Some(entry) = catalog::find(name) {
@@ -77,6 +72,104 @@ impl<P: Platform> Executive<P> {
             }
         }
         Ok(())
+    }
+
+    /// Creates an object that the kernel keeps in a variable, with its listeners.
+    fn ex_create_later(&self, index: usize, row: &catalog::Attempt, entry: &Entry) -> Result<(), NTSTATUS> {
+        let mut name = Name::new(row.name.unwrap_or_default());
+        let mut view = name.view();
+        let name = if row.name.is_some() { &raw mut view } else { null_mut() };
+        let attributes = attributes(name, row.attributes);
+        let variable = field!(self.ex(), Globals, kernel).element(index);
+        // SAFETY: variable, attributes and name live across the call.
+        let status =
+            unsafe { self.ExCreateCallback(variable.ptr(), &raw const attributes, 1, row.multiple.into()) };
+        if !status.is_success() {
+            return Err(status);
+        }
+        self.ex_register_listeners(variable.get(), entry)
+    }
+
+    /// Creates a port and the object that its messages ring, as `PopUmpoInitializeChannel`, its sibling for the monitor and
+    /// `SshpAlpcInitialize` do: port, object, registration, and the two joined. The creator gives its reference back; the
+    /// port has one. Its own descriptor for the port is left out.
+    fn ex_create_behind_port(
+        &self,
+        index: usize,
+        row: &catalog::Attempt,
+        entry: &Entry,
+        port: &str,
+    ) -> Result<(), NTSTATUS> {
+        let mut name = Name::new(port);
+        let mut view = name.view();
+        let named = attributes(&raw mut view, OBJ_KERNEL_HANDLE);
+        let kept = field!(self.alpc(), alpc::Globals, kernel_ports).element(index);
+        let mut handle = null_mut();
+        // SAFETY: handle, attributes and name live across the call.
+        let status = unsafe { self.ZwAlpcCreatePort(&raw mut handle, &raw const named, null()) };
+        if !status.is_success() {
+            return Err(status);
+        }
+        let joined = self.ex_join_port(handle, row, entry);
+        match joined {
+            Ok(object) => {
+                field!(self.ex(), Globals, kernel).element(index).set(object);
+                kept.set(handle);
+                Ok(())
+            }
+            Err(status) => {
+                self.ZwClose(handle);
+                Err(status)
+            }
+        }
+    }
+
+    /// Creates the object behind a port and joins the two. On failure nothing is left of it.
+    fn ex_join_port(
+        &self,
+        handle: HANDLE,
+        row: &catalog::Attempt,
+        entry: &Entry,
+    ) -> Result<*mut CALLBACK_OBJECT, NTSTATUS> {
+        let attributes = attributes(null_mut(), row.attributes);
+        let mut object: *mut CALLBACK_OBJECT = null_mut();
+        // SAFETY: output and attributes live across the call.
+        let status =
+            unsafe { self.ExCreateCallback(&raw mut object, &raw const attributes, 1, row.multiple.into()) };
+        if !status.is_success() {
+            return Err(status);
+        }
+        // The monitor's routine is given the port, the others nothing.
+        let context = if entry.key == "PowerMonitorPort" { handle } else { null_mut() };
+        let joined = self.ex_register_listeners(object, entry).and_then(|()| {
+            let wanted = ALPC_REGISTER_CALLBACK { CallbackObject: object.cast(), CallbackContext: context };
+            // SAFETY: the argument lives across the call, and the object has a reference.
+            let status = unsafe {
+                self.ZwAlpcSetInformation(
+                    handle,
+                    AlpcRegisterCallbackInformation,
+                    (&raw const wanted).cast(),
+                    size_of::<ALPC_REGISTER_CALLBACK>() as u32,
+                )
+            };
+            if status.is_success() { Ok(object) } else { Err(status) }
+        });
+        if joined.is_err() {
+            self.ex_unregister_all(object);
+        }
+        // SAFETY: gives back the reference of the creation.
+        unsafe { self.ObfDereferenceObject(object.cast()) };
+        joined
+    }
+
+    /// Unregisters whoever listens on an object that nobody else knows.
+    fn ex_unregister_all(&self, object: *mut CALLBACK_OBJECT) {
+        // SAFETY: a live object of ours.
+        let head = field!(unsafe { Live::new(object) }, CALLBACK_OBJECT, RegisteredCallbacks);
+        while let Some(first) = self.ke_checked(list::next(head, head), super::registration::LIST) {
+            // SAFETY: only registrations are on this list, and nobody else knows this one.
+            unsafe { self.ExUnregisterCallback(first.ptr().cast()) };
+        }
     }
 
     /// Registers the listeners that an ordinary boot has on an object, without context. The routine for new
@@ -102,10 +195,15 @@ impl<P: Platform> Executive<P> {
     /// Returns an object that [`Executive::boot_kernel`] created by the catalog's key (`LicensingData`,
     /// `PowerPort`); null where there is none.
     pub fn kernel_object(&self, key: &str) -> *mut CALLBACK_OBJECT {
-        match creations().take(KERNEL_OBJECTS).position(|(_, entry)| entry.key == key) {
+        match self.kernel_object_index(key) {
             Some(index) => field!(self.ex(), Globals, kernel).element(index).get(),
             None => null_mut(),
         }
+    }
+
+    /// Returns the place of an object among those that the kernel creates later.
+    pub(crate) fn kernel_object_index(&self, key: &str) -> Option<usize> {
+        creations().take(KERNEL_OBJECTS).position(|(_, entry)| entry.key == key)
     }
 
     /// Names the variables of the later objects, where the catalog knows the name.

@@ -29,7 +29,7 @@ use alloc::vec::Vec;
 use nt::{CALLBACK_OBJECT, EX_PUSH_LOCK, FAST_MUTEX, Irql, KEVENT, LIST_ENTRY, OBJECT_TYPE, UNICODE_STRING};
 
 pub use self::initialize::BUILTINS;
-use self::kernel::KERNEL_OBJECTS;
+pub(crate) use self::kernel::KERNEL_OBJECTS;
 pub use self::notify::{Hook, Processing};
 pub use self::replay::{Attempt, Replayed};
 pub use self::routines::KernelRoutine;

@@ -89,6 +89,8 @@ routines! {
     PopKsrCallback,
     /// Listens on SoftRestart for event tracing.
     EtwpKsrCallback,
+    /// Deletes a port.
+    AlpcpDeletePort,
 }
 
 /// Bytes of text that the routines take.

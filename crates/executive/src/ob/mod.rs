@@ -44,3 +44,4 @@ pub use process::ProcessKind;
 pub use types::{CloseProcedure, DeleteProcedure, ParseProcedure, Procedures};
 
 pub(crate) use globals::Globals;
+pub(crate) use types::INDIRECT;

@@ -29,6 +29,8 @@ use crate::raw::{Live, field};
 pub(super) const TYPE_SLOTS: usize = 256;
 /// What the headers of a named object cost, as every type adds it to its default charge on x64.
 const STANDARD_HEADER_CHARGE: u32 = 0x58;
+/// Bit of `DefaultObject` that says: at the offset is a pointer to the dispatcher object.
+pub(crate) const INDIRECT: usize = 1;
 /// Bit of a tag that marks protected pool, up to Windows 8.
 const PROTECTED_POOL: u32 = 0x8000_0000;
 
@@ -383,6 +385,11 @@ impl<P: Platform> Executive<P> {
         let event: *mut KEVENT = field!(self.ob(), Globals, default_object).ptr();
         if default == event.cast() {
             return event.cast();
+        }
+        if default.addr() & INDIRECT != 0 {
+            let place = object.wrapping_byte_add(default.addr() - INDIRECT).cast::<*mut DISPATCHER_HEADER>();
+            // SAFETY: the type says that its bodies have a pointer there.
+            return unsafe { Live::new(place) }.get();
         }
         object.wrapping_byte_add(default.addr()).cast()
     }

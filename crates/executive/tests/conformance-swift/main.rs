@@ -2,6 +2,8 @@
 //! unregister to find out about each other.
 #![cfg(target_arch = "x86_64")]
 
+#[path = "../conformance/alpc.rs"]
+mod alpc;
 #[path = "../conformance/create.rs"]
 mod create;
 #[path = "../conformance/enumerate.rs"]

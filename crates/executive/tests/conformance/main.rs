@@ -4,6 +4,7 @@
 //! look at NT's structures in memory, byte offsets included, not at what the executive says about itself.
 #![cfg(target_arch = "x86_64")]
 
+mod alpc;
 mod create;
 mod enumerate;
 mod host;

@@ -239,6 +239,13 @@ fn c106_umpo_routine_is_no_exception() {
         what,
         What::KernelListener { routine, context: 0, arguments: [0, 9] } if routine == "nt!PopUmpoMessageCallback"
     )));
+    // And by its port, as a message does.
+    assert!(nt.kernel_port_message("PowerPort", 9));
+    let rung = nt.platform().take_events();
+    assert_eq!(
+        rung.iter().filter(|what| matches!(what, What::KernelListener { arguments: [0, 9], .. })).count(),
+        1
+    );
 }
 
 #[test]

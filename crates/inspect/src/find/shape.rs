@@ -27,13 +27,7 @@ impl Shape {
             registered: offset(layout, "RegisteredCallbacks"),
             multiple: offset(layout, "AllowMultipleCallbacks"),
             list: layout.field("ExpCallbackList").map(|field| field.offset as u64),
-            // `_ALPC_PORT` of the public symbols; by version, since no layout of it is kept.
-            port_callback: match (profile.major, profile.minor) {
-                (6, 1) => 0x148,
-                (6, 2) => 0x160,
-                (6, _) => 0x158,
-                _ => 0x170,
-            },
+            port_callback: offset(profile.alpc_port_layout(), "CallbackObject"),
         }
     }
 

@@ -65,6 +65,11 @@ impl World {
             }
             let argument1 = self.make(&mut arguments, call.argument1)?;
             let argument2 = self.make(&mut arguments, call.argument2)?;
+            if let Name::Unnamed { .. } = event.entry().name {
+                // The port has the first argument; the second is what the dispatch of a message says.
+                self.kernel().executive().kernel_port_message(event.object, argument2 as u32);
+                continue;
+            }
             self.notify_at(event.irql, object, argument1, argument2);
         }
         if referenced {

@@ -1,7 +1,7 @@
 //! Every layout of the crate in one table, gathered at compile time from the modules.
 
 use super::Layout;
-use crate::{ex, io, ke, mm, ntdef, ob, ps, se};
+use crate::{alpc, ex, io, ke, mm, ntdef, ob, ps, se};
 
 const PARTS: &[&[&Layout]] = &[
     ntdef::LAYOUTS,
@@ -19,6 +19,7 @@ const PARTS: &[&[&Layout]] = &[
     io::PARTS[0],
     io::PARTS[1],
     ps::LAYOUTS,
+    alpc::LAYOUTS,
 ];
 
 const COUNT: usize = {
@@ -47,5 +48,5 @@ const TABLE: [&Layout; COUNT] = {
     table
 };
 
-/// Lists every structure this crate knows, module by module (`ntdef`, `ke`, `mm`, `se`, `ob`, `ex`, `io`, `ps`).
+/// Lists every structure this crate knows, module by module (`ntdef`, `ke`, `mm`, `se`, `ob`, `ex`, `io`, `ps`, `alpc`).
 pub const ALL: &[&Layout] = &TABLE;
