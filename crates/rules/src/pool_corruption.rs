@@ -39,6 +39,10 @@ fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
         let mut message = said(run, event, misuse);
         if let Some(block) = &misuse.block {
             message.push_str(&format!(": {}", block_text(run, block)));
+            // A call is named by where it returns to.
+            if block.freed_by.is_some() && block.freed_by == misuse.at {
+                message.push_str(", the call just before");
+            }
         }
         message.push_str(&format!(" (event {})", event.sequence));
         findings.push(rule.finding(driver, message, blamed, vec![event.sequence]));
@@ -136,7 +140,7 @@ mod tests {
         read.access = Some(Access::Read);
         read.address = 0x7008;
         read.block.as_mut().unwrap().freed_by = Some(IN_A + 0x20);
-        let findings = judge(&stream([(0, What::PoolMisused(read))]), &modules(), &FINISHED);
+        let findings = judge(&stream([(0, What::PoolMisused(read.clone()))]), &modules(), &FINISHED);
         assert_eq!(findings.len(), 1, "{findings:?}");
         assert_eq!((findings[0].rule.0, findings[0].driver.as_deref()), (15, Some("b.sys")));
         let message = &findings[0].message;
@@ -148,7 +152,12 @@ mod tests {
             message.contains("40 bytes of nonpaged pool tagged `Rng1` allocated by a.sys+0x110"),
             "{message}"
         );
-        assert!(message.contains("freed by a.sys+0x130"), "{message}");
+        assert!(message.contains("freed by a.sys+0x130 (DriverEntry+0x30) (event 0)"), "{message}");
+        read.block.as_mut().unwrap().freed_by = read.at;
+        let findings = judge(&stream([(0, What::PoolMisused(read))]), &modules(), &FINISHED);
+        let message = &findings[0].message;
+        let expected = "freed by b.sys+0x110 (DriverEntry+0x10), the call just before (event 0)";
+        assert!(message.contains(expected), "{message}");
     }
 
     #[test]

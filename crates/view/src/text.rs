@@ -19,6 +19,14 @@ pub fn printable(text: &str) -> String {
     out
 }
 
+/// Longest sentence that stays on one line.
+const ONE_LINE: usize = 200;
+
+/// Breaks a sentence of many clauses into its clauses, which are divided by `; `, where it is too long for one line.
+pub fn clauses(sentence: &str) -> Vec<&str> {
+    if sentence.chars().count() <= ONE_LINE { vec![sentence] } else { sentence.split("; ").collect() }
+}
+
 /// Prints registers as a debugger does, four to a line.
 pub fn registers(r: &Registers) -> String {
     let rows = [
@@ -46,5 +54,18 @@ mod tests {
     #[test]
     fn escape_sequences_are_made_visible() {
         assert_eq!(printable("a\u{1b}[2Jb\nc\td"), "a\\u{1b}[2Jb\\u{a}c d");
+    }
+}
+
+#[cfg(test)]
+mod clause_tests {
+    use super::clauses;
+
+    #[test]
+    fn only_a_long_sentence_is_broken_up_and_nothing_of_it_is_lost() {
+        assert_eq!(clauses("one; two"), ["one; two"]);
+        let long = format!("{}; two; three", "one ".repeat(60).trim_end());
+        assert_eq!(clauses(&long).len(), 3);
+        assert_eq!(clauses(&long).join("; "), long);
     }
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use nt::catalog::{self, EVENTS, Name, ROUTINES};
 use nt::{BugCheck, NTSTATUS};
 use ntoskrnl::ledger::{LedgerEntry, ledger};
+use record::RuleId;
 use ringbell::scenario;
 use rules::{RULES, Rule};
 use serde_json::{Value, json};
@@ -125,7 +126,16 @@ fn by_number(text: &str) -> Option<Topic> {
     }
 }
 
+/// The last number of a rule that the documentation knows of.
+const LAST_RULE: RuleId = RuleId(21);
+
 fn refuse(name: &str) -> Failure {
+    if let Ok(rule) = name.parse::<RuleId>()
+        && (RuleId(1)..=LAST_RULE).contains(&rule)
+    {
+        return Failure::new(format!("no rule has the number {rule}: it is kept free"))
+            .hint("`ringbell explain` lists the rules there are");
+    }
     if name.contains('/') {
         return Failure::new(format!("unknown name `{}`", printable(name)))
             .hint("names in the NT namespace are separated by `\\`, as in `\\Callback\\PowerState`");
@@ -207,6 +217,17 @@ mod tests {
                 assert_eq!(topic.json()["slug"], rule.slug);
             }
         }
+    }
+
+    #[test]
+    fn a_number_without_a_rule_is_said_to_be_kept_free() {
+        for number in 1..=LAST_RULE.0 {
+            let name = RuleId(number).to_string();
+            let free = refuse(&name).to_string().contains("it is kept free\n");
+            assert!(find(&name).is_some() || free, "{name}");
+        }
+        assert!(RULES.iter().all(|rule| rule.id <= LAST_RULE));
+        assert!(!refuse("RB022").to_string().contains("kept free"));
     }
 
     #[test]

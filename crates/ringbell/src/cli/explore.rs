@@ -13,6 +13,7 @@ use ringbell::{Exploration, Explore};
 use serde_json::json;
 
 use super::Failure;
+use super::failure::printable;
 use super::options::{self, Format};
 use super::output::{Answer, Verdict, say};
 use super::progress::Schedules;
@@ -156,11 +157,23 @@ fn quoted(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
     }
-    format!("'{}'", super::failure::printable(word).replace('\'', r"'\''"))
+    format!("'{}'", printable(word).replace('\'', r"'\''"))
 }
 
 fn seed(find: &Find) -> String {
     format!("{}@{SCHEDULER_VERSION}", find.seed)
+}
+
+/// Writes a message of one or more lines, a long one clause by clause.
+fn message(text: &str, margin: &str, out: &mut String) {
+    for line in text.lines() {
+        let clauses = view::text::clauses(line);
+        for (index, clause) in clauses.iter().enumerate() {
+            let more = if index + 1 < clauses.len() { ";" } else { "" };
+            let deeper = if index == 0 { "" } else { "  " };
+            let _ = writeln!(out, "{margin}{deeper}{}{more}", printable(clause));
+        }
+    }
 }
 
 /// Most switches of a schedule that a text shows; the answer for programs has them all.
@@ -183,9 +196,7 @@ fn text(exploration: &Exploration, replay: &str, keep_going: bool) -> String {
         let place =
             if complaint.place.is_empty() { String::new() } else { format!(" at {}", complaint.place) };
         let _ = writeln!(out, "\n{}{place}", complaint.what);
-        for line in complaint.message.lines() {
-            let _ = writeln!(out, "  {line}");
-        }
+        message(&complaint.message, "  ", &mut out);
         let shown =
             if keep_going { format!(", by {} of {schedules} schedules", find.count) } else { String::new() };
         let _ = writeln!(out, "  found with seed {}{shown}", find.seed);

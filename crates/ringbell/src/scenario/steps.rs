@@ -163,7 +163,15 @@ impl Reader<'_> {
         let mut all = Vec::new();
         if let Some(value) = get("exists") {
             let object = object.clone().ok_or_else(|| needs(&value, "object"))?;
-            all.push(Expectation::Exists { object, exists: value.truth()? });
+            let exists = value.truth()?;
+            if let Some(listeners) = get("listeners").filter(|_| !exists) {
+                let mistake = Mistake::new(
+                    "an object that must not exist has no listeners to count",
+                    "leave out `listeners` or `exists`",
+                );
+                return Err(table.source.at(listeners.key_span(), mistake));
+            }
+            all.push(Expectation::Exists { object, exists });
         }
         if let Some(value) = get("listeners") {
             let object = object.clone().ok_or_else(|| needs(&value, "object"))?;
@@ -221,12 +229,21 @@ fn ring(verb: &Value<'_>, table: &Table<'_>) -> Result<Ring, Mistake> {
     if arguments.is_none() && irql.is_none() {
         return verb.text()?.parse().map_err(wrong);
     }
+    let object = object_path(verb.text()?).map_err(wrong)?;
+    if let Ok(whole) = verb.text()?.parse::<Ring>()
+        && whole.object != object
+    {
+        let other = if arguments.is_some() { "arguments" } else { "irql" };
+        let message = format!("`ring` says more than a name, and `{other}` stands beside it");
+        let hint = format!("write the name alone, `{}`, or say all of it in `ring`", whole.object);
+        return Err(verb.wrong(Mistake::new(message, hint)));
+    }
     let [argument1, argument2] = arguments.map_or(Ok([0; 2]), |value| value.words())?;
     let irql = match irql {
         None => Irql::PASSIVE,
         Some(value) => crate::ring::level_of(value.text()?).map_err(|bad| value.wrong(Mistake::from(bad)))?,
     };
-    Ok(Ring { object: object_path(verb.text()?).map_err(wrong)?, argument1, argument2, irql })
+    Ok(Ring { object, argument1, argument2, irql })
 }
 
 /// Reads a status: a number, a name, `success` or `failure`.

@@ -6,7 +6,7 @@ use nt::BugCheck;
 use record::{Ending, Report, Severity, UnloadOutcome, What};
 
 use super::plural;
-use crate::text::printable;
+use crate::text::{clauses, printable};
 
 /// Tells all of it.
 pub(super) fn tell(report: &Report, out: &mut String) {
@@ -131,13 +131,15 @@ fn findings(report: &Report, out: &mut String) {
             Severity::Warning => "warning",
             Severity::Error => "error",
         };
-        let _ = writeln!(
-            out,
-            "\n{severity} {} {}{expected}: {}",
-            finding.rule,
-            finding.slug,
-            printable(&finding.message)
-        );
+        let clauses = clauses(&finding.message);
+        for (index, clause) in clauses.iter().enumerate() {
+            let _ = match index {
+                0 => write!(out, "\n{severity} {} {}{expected}: ", finding.rule, finding.slug),
+                _ => write!(out, "    "),
+            };
+            let more = if index + 1 < clauses.len() { ";" } else { "" };
+            let _ = writeln!(out, "{}{more}", printable(clause));
+        }
         // The message names the innermost call; only what led to it is news.
         if finding.stack.len() > 1 {
             stack(report, &finding.stack, "  ", out);

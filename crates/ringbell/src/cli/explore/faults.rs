@@ -6,7 +6,6 @@ use ringbell::Scenario;
 use ringbell::explore::{FaultFind, FaultSearch, fail_each};
 use serde_json::json;
 
-use super::super::failure::printable;
 use super::super::output::{Answer, Verdict};
 use super::super::progress::Schedules;
 use super::super::{Failure, options::Format, run};
@@ -50,7 +49,8 @@ fn text(search: &FaultSearch, replay: &str) -> String {
     for complaint in &search.always {
         let at = if complaint.place.is_empty() { String::new() } else { format!(" at {}", complaint.place) };
         let _ = writeln!(out, "without any failure: {}{at}", complaint.what);
-        let _ = writeln!(out, "  {}\n", printable(&complaint.message));
+        super::message(&complaint.message, "  ", &mut out);
+        out.push('\n');
     }
     let _ = match search.failed {
         0 => write!(out, "no call that can fail was made: "),
@@ -75,9 +75,7 @@ fn text(search: &FaultSearch, replay: &str) -> String {
             let place =
                 if complaint.place.is_empty() { String::new() } else { format!(" at {}", complaint.place) };
             let _ = writeln!(out, "  {}{place}", complaint.what);
-            for line in complaint.message.lines() {
-                let _ = writeln!(out, "    {}", printable(line));
-            }
+            super::message(&complaint.message, "    ", &mut out);
         }
         let _ = writeln!(out, "  replay: {}", again(find, replay));
     }
