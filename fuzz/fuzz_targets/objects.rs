@@ -4,6 +4,7 @@
 //! memory, because random ones lead nowhere.
 #![no_main]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use record::Inspection;
@@ -18,20 +19,34 @@ struct Base {
 }
 
 static BASE: LazyLock<Base> = LazyLock::new(|| {
-    let world = World::booted(Era::TwentyFourH2);
-    let dump = world.dump(Dump::Full);
-    let mut words = Vec::new();
+    let mut world = World::booted(Era::TwentyFourH2);
     let variables = world.at(plan::rva::MODULES & !0xFFF);
-    for (start, pages) in [(plan::NONPAGED, 8), (plan::PAGED, 4), (variables, 3)] {
-        for at in (start..start + pages * 0x1000).step_by(8) {
-            if let Some(physical) = world.memory.translate(at) {
-                // One run from page 1 on, behind a header of 0x2000 bytes.
-                words.push((0x2000 + physical as usize - 0x1000, at));
-            }
+    let patched: BTreeMap<u64, u64> = [(plan::NONPAGED, 8), (plan::PAGED, 4), (variables, 3)]
+        .into_iter()
+        .flat_map(|(start, pages)| (start..start + pages * 0x1000).step_by(0x1000))
+        .filter_map(|page| Some((world.memory.translate(page)? / 0x1000, page)))
+        .collect();
+    // Pages without content only take time.
+    let kept: BTreeSet<u64> = world
+        .memory
+        .frames()
+        .filter(|(frame, bytes)| patched.contains_key(frame) || bytes.iter().any(|byte| *byte != 0))
+        .map(|(frame, _)| frame)
+        .collect();
+    for frame in (0..world.memory.end()).filter(|frame| !kept.contains(frame)) {
+        world.memory.forget(frame * 0x1000);
+    }
+    let dump = world.dump(Dump::Bitmap);
+    let first = u64::from_le_bytes(dump[0x2020..0x2028].try_into().expect("eight bytes"));
+    let mut words = Vec::new();
+    for (rank, frame) in kept.iter().enumerate() {
+        if let Some(page) = patched.get(frame) {
+            let at = first + rank as u64 * 0x1000;
+            words.extend((0..0x1000).step_by(8).map(|offset| ((at + offset) as usize, page + offset)));
         }
     }
     let clean = look(dump.clone());
-    assert!(clean.weighty() == 0 && !clean.objects.is_empty());
+    assert!(clean.weighty() == 0 && !clean.objects.is_empty() && clean.partial.is_empty());
     Base { dump, words, clean }
 });
 

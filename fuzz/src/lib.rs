@@ -2,8 +2,12 @@
 
 use ringbell_inspect::{FindOptions, Kernel, MemoryImage, ScanOptions, scan};
 
+/// Most bytes of an image; what is behind them is cut off. Everything a reader knows fits, and small images are tried often.
+const MOST: usize = 0xA000;
+
 /// Opens bytes as an image and does what `inspect` does with it.
-pub fn open(bytes: Vec<u8>) {
+pub fn open(mut bytes: Vec<u8>) {
+    bytes.truncate(MOST);
     let length = bytes.len() as u64;
     if let Ok(image) = MemoryImage::from_bytes(bytes) {
         read(&image, length);

@@ -25,6 +25,7 @@ mod finder;
 mod flat;
 mod format;
 mod kernel;
+mod limits;
 mod locate;
 mod memory;
 mod memory_image;

@@ -6,14 +6,15 @@
 use core::cell::Cell;
 
 use crate::fields::{u16_at, u64_at};
+use crate::limits::limit;
 use crate::memory::{KernelRange, Level, Memory as _, MemoryExt as _, Missing, PAGE_SIZE, Why};
 use crate::pe::{Pe, PeFault};
 use crate::translate::{AddressSpace, Paging};
 
 /// How far back from an address inside it the kernel's header is looked for.
-const MAX_BACK: u64 = 64 << 20;
+const MAX_BACK: u64 = limit(64 << 20, 1 << 20);
 /// The most mappings and pages looked at for `MZ`, over all page-table roots that are tried: 16 GiB of small pages.
-pub(crate) const MAX_LOOKS: u64 = 1 << 22;
+pub(crate) const MAX_LOOKS: u64 = limit(1 << 22, 1 << 9);
 /// The most images kept.
 const MAX_IMAGES: usize = 4096;
 /// Where boot-loaded images live on Windows x64: the top table's entries 0x1F0 and 0x1F1.
@@ -102,9 +103,9 @@ pub(crate) fn images(space: &AddressSpace<'_>, budget: &Cell<u64>) -> Vec<u64> {
 /// Looks for the head of the module list in the kernel's data: the list whose first entry is the kernel itself.
 pub(crate) fn module_list(space: &AddressSpace<'_>, kernel: &Pe) -> Option<u64> {
     /// Bytes of data looked at.
-    const MAX_DATA: u64 = 16 << 20;
+    const MAX_DATA: u64 = limit(16 << 20, 1 << 14);
     /// The most pairs of pointers followed: data may be made of nothing else.
-    const MAX_PROBES: u32 = 1 << 17;
+    const MAX_PROBES: u64 = limit(1 << 17, 1 << 7);
     let mut probes = MAX_PROBES;
     let mut left = MAX_DATA;
     for section in kernel.sections.iter().filter(|section| section.is_writable() && !section.is_executable())
@@ -144,7 +145,7 @@ pub(crate) fn module_list(space: &AddressSpace<'_>, kernel: &Pe) -> Option<u64> 
 /// Looks for the text that names the build in the kernel's data, such as `19041.1.amd64fre.vb_release.191206-1406`.
 pub(crate) fn build_lab(space: &AddressSpace<'_>, kernel: &Pe) -> Option<String> {
     const MARK: &[u8] = b".amd64fre.";
-    const MAX_DATA: u64 = 32 << 20;
+    const MAX_DATA: u64 = limit(32 << 20, 1 << 15);
     let mut left = MAX_DATA;
     for section in kernel.sections.iter().filter(|section| !section.is_executable()) {
         let start = kernel.base.wrapping_add(u64::from(section.rva)) & !(PAGE_SIZE - 1);

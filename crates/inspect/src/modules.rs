@@ -7,10 +7,11 @@
 use std::collections::BTreeSet;
 
 use crate::fields::{u16_at, u32_at, u64_at};
+use crate::limits::limit;
 use crate::memory::{KernelRange, Memory, MemoryExt as _, Missing, Why};
 
 /// The most modules a list is followed for; Windows has a few hundred.
-const MAX_MODULES: usize = 4096;
+const MAX_MODULES: usize = limit(4096, 64) as usize;
 /// Entries of `MmUnloadedDrivers` (`MI_UNLOADED_DRIVERS`).
 const UNLOADED_DRIVERS: usize = 50;
 /// Bytes of an entry.

@@ -8,11 +8,12 @@ use core::fmt::{self, Write as _};
 use thiserror::Error;
 
 use crate::fields::{text, u16_at, u32_at};
+use crate::limits::limit;
 use crate::memory::{Memory, MemoryExt as _, Missing};
 
 /// The most sections, exports and debug entries looked at.
 const MAX_SECTIONS: usize = 96;
-const MAX_EXPORTS: u32 = 1 << 16;
+const MAX_EXPORTS: u32 = limit(1 << 16, 1 << 6) as u32;
 const MAX_DEBUG_ENTRIES: u32 = 64;
 /// The most bytes of a name.
 const MAX_NAME: usize = 256;

@@ -11,6 +11,7 @@
 use core::ops::RangeInclusive;
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::limits::limit;
 use crate::memory::{KernelRange, Level, Memory, Missing, PAGE_SIZE, PartialRead, Physical, Why};
 
 /// Bits 12 to 51 of an entry: a physical page.
@@ -35,7 +36,7 @@ const NO_EXECUTE: u64 = 1 << 63;
 const PAGE_FILE_HIGH: u64 = 0xFFFF_FFFF_0000_0000;
 
 /// The most page table pages that one walk over a whole address space reads: 1 GiB of tables.
-const MAX_TABLES: usize = 1 << 18;
+const MAX_TABLES: usize = limit(1 << 18, 1 << 8) as usize;
 
 /// How large the mapped page is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
