@@ -1,4 +1,4 @@
-//! State files of VMware, next to a little memory.
+//! State files of VMware: next to a little memory, and as images that hold the memory themselves.
 #![no_main]
 
 use ringbell_inspect::MemoryImage;
@@ -8,4 +8,5 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if let Ok(image) = MemoryImage::from_vmware_bytes(memory, data.to_vec()) {
         ringbell_fuzz::read(&image, 0x4000);
     }
+    ringbell_fuzz::open(data.to_vec());
 });

@@ -16,6 +16,7 @@ mod module;
 mod object;
 mod output;
 mod pool;
+mod vmware;
 mod world;
 
 pub use era::Era;
@@ -24,4 +25,5 @@ pub use module::{Module, Unloaded};
 pub use object::{CallbackSpec, Made, Optional, type_index};
 pub use output::Dump;
 pub use pool::{Block, Pool};
+pub use vmware::StateFile;
 pub use world::{KERNEL_ROUTINES, World, plan};

@@ -38,6 +38,9 @@ pub enum Unsupported {
     /// The state file of a VMware machine without its memory.
     #[error("the state file of a VMware machine; its memory lies in the `.vmem` next to it")]
     VmwareState,
+    /// The state file of a VMware machine, whose memory is in it, compressed.
+    #[error("the state file of a VMware machine, whose memory is in it but compressed")]
+    VmwareCompressed,
     /// A PE image.
     #[error("a PE image, not a memory image")]
     Pe,
@@ -91,6 +94,9 @@ pub enum OpenError {
         /// What it should be.
         expected: &'static str,
     },
+    /// A VMware state file that cannot be read.
+    #[error("the state file of a VMware machine is damaged: {0}")]
+    VmwareBroken(String),
     /// The image holds no physical memory at all.
     #[error("the image's memory map names no page that the file holds")]
     NoMemory,
@@ -123,12 +129,16 @@ impl OpenError {
                 Unsupported::VmwareState => {
                     "give the `.vmem`; the state file next to it is found by its name"
                 }
+                Unsupported::VmwareCompressed => {
+                    "suspend the machine again without checkpoint compression, or let `vmss2core` of VMware write a crash dump"
+                }
                 Unsupported::Pe => "`ringbell run` runs drivers, `ringbell imports` lists what they need",
                 Unsupported::ElfNotCore => {
                     "give the core that `dump-guest-memory` or `virsh dump --memory-only` wrote"
                 }
                 Unsupported::Disk(_) => "give the memory of the machine: the `.vmem`, or a core dump",
             },
+            Self::VmwareBroken(_) => "copy the file again and compare the sizes",
             Self::DumpType(_) => "types 1, 4, 5, 6, 8, 9 and 0xa are known",
             Self::Header { .. } | Self::NoMemory => {
                 "the dump may be damaged; `dumpchk` of the Windows SDK checks it"

@@ -4,6 +4,7 @@ use core::fmt;
 
 use crate::error::Unsupported;
 use crate::fields::{u16_at, u32_at, u64_at};
+use crate::vmware;
 
 /// Bytes from the start that [`detect`] looks at.
 pub(crate) const HEAD: usize = 0x40;
@@ -67,6 +68,7 @@ impl fmt::Display for Format {
 pub(crate) enum Detected {
     Dump,
     Elf,
+    VmwareState,
     Raw,
 }
 
@@ -91,10 +93,6 @@ const MARKS: &[(&[u8], Unsupported)] = &[
     (b"\x28\xB5\x2F\xFD", Unsupported::Compressed("zstd")),
     (b"\xFD7zXZ\0", Unsupported::Compressed("xz")),
     (b"Rar!\x1A\x07", Unsupported::Compressed("rar")),
-    (b"\xD0\xBE\xD2\xBE", Unsupported::VmwareState),
-    (b"\xD1\xBA\xD1\xBA", Unsupported::VmwareState),
-    (b"\xD2\xBE\xD2\xBE", Unsupported::VmwareState),
-    (b"\xD3\xBE\xD3\xBE", Unsupported::VmwareState),
     (b"KDMV", Unsupported::Disk("VMDK")),
     (b"QFI\xFB", Unsupported::Disk("qcow2")),
     (b"vhdxfile", Unsupported::Disk("VHDX")),
@@ -110,6 +108,9 @@ pub(crate) fn detect(head: &[u8]) -> Result<Detected, Unsupported> {
     }
     if head.starts_with(b"\x7FELF") {
         return elf(head);
+    }
+    if head.len() >= 4 && vmware::is_state(u32_at(head, 0)) {
+        return Ok(Detected::VmwareState);
     }
     // `MZ` and the small offset of `PE`: the first page of memory holds the real-mode interrupt vectors instead.
     if head.starts_with(b"MZ") && head.len() >= HEAD && (0x40..0x400).contains(&u32_at(head, 0x3C)) {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::dump::{self, DumpHeader};
 use crate::elf;
-use crate::error::OpenError;
+use crate::error::{OpenError, Unsupported};
 use crate::flat;
 use crate::format::{Detected, DumpType, Format, HEAD, detect};
 use crate::memory::{Memory, Physical};
@@ -45,10 +45,21 @@ enum Content {
     Triage(Triage),
 }
 
+/// The page-table roots in a VMware state.
+fn registers(state: &vmware::State) -> impl Iterator<Item = Root> {
+    state.cr3.iter().enumerate().map(|(processor, &cr3)| Root {
+        cr3,
+        found_by: RootFoundBy::Registers { processor },
+        idt: None,
+        kernel_hint: None,
+    })
+}
+
 impl MemoryImage {
     /// Opens an image; its kind is told by its content.
     ///
-    /// A `.vmem` is read with the `.vmss` or `.vmsn` of the same name, if there is one.
+    /// A `.vmem` is read with the `.vmss` or `.vmsn` of the same name, if there is one; a `.vmss` or `.vmsn` that holds the memory itself is
+    /// an image, too.
     ///
     /// # Errors
     ///
@@ -141,14 +152,20 @@ impl MemoryImage {
                 }));
                 (Format::ElfCore, Content::Physical(FilePhysical::new(source, map)))
             }
+            Detected::VmwareState => {
+                let state = vmware::read(&source).map_err(OpenError::VmwareBroken)?;
+                let block = state.memory.ok_or(Unsupported::VmwareState)?;
+                if block.compressed {
+                    return Err(Unsupported::VmwareCompressed.into());
+                }
+                roots.extend(registers(&state));
+                let (runs, end) = state.inside(block, length);
+                let runs = Runs::build(runs, end, &mut notes);
+                (Format::Vmware, Content::Physical(FilePhysical::new(source, Map::Runs(runs))))
+            }
             Detected::Raw => {
                 let state = state.unwrap_or_default();
-                roots.extend(state.cr3.iter().enumerate().map(|(processor, &cr3)| Root {
-                    cr3,
-                    found_by: RootFoundBy::Registers { processor },
-                    idt: None,
-                    kernel_hint: None,
-                }));
+                roots.extend(registers(&state));
                 let physical = if state.regions.is_empty() {
                     flat::place(source, flat, &mut notes)
                 } else {

@@ -1,7 +1,9 @@
-//! VMware: the memory map and control registers in a state file (`.vmss`, `.vmsn`).
+//! VMware: the memory map, the control registers and sometimes the memory itself in a state file (`.vmss`, `.vmsn`).
 //!
-//! The format is as public parsers describe it (volatility, rekall): groups of tags, each tag a name, up to three
-//! indices and a value. Regions in the group `memory` say which pages of the `.vmem` lie where.
+//! The format is as public parsers describe it (volatility, rekall, crash): groups of tags, each tag a name, up to three
+//! indices and a value. Regions in the group `memory` say which pages lie where: in the `.vmem` next to the state file, or,
+//! with ESX and older products, in the value of the tag `Memory` of that group. Such a block may be compressed (size mark 62
+//! where a plain one has 63); that is recognized, named and not read.
 
 use std::collections::BTreeMap;
 
@@ -27,10 +29,49 @@ pub(crate) struct State {
     pub(crate) regions: Vec<Run>,
     /// CR3 of each processor.
     pub(crate) cr3: Vec<u64>,
+    /// The memory, where it lies in the state file.
+    pub(crate) memory: Option<Block>,
 }
 
-/// Numbers by tag name and indices.
-type Tags = BTreeMap<(String, Vec<u32>), u64>;
+impl State {
+    /// Takes the regions as places in the state file itself, which holds the memory in `block`. The file has `length` bytes.
+    /// Returns the regions and where the block ends: what they name behind it is not there.
+    pub(crate) fn inside(&self, block: Block, length: u64) -> (Vec<Run>, u64) {
+        let end = block.offset.saturating_add(block.on_disk).min(length);
+        let runs = match &self.regions[..] {
+            [] => vec![Run { first: 0, length: block.on_disk, offset: block.offset }],
+            regions => regions
+                .iter()
+                .map(|run| Run { offset: run.offset.saturating_add(block.offset), ..*run })
+                .collect(),
+        };
+        (runs, end)
+    }
+}
+
+/// A large value in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Block {
+    /// Where its bytes begin.
+    pub(crate) offset: u64,
+    /// How many they are.
+    pub(crate) on_disk: u64,
+    pub(crate) compressed: bool,
+}
+
+/// The tags of a group.
+#[derive(Debug, Default)]
+struct Tags {
+    /// Numbers by tag name and indices.
+    numbers: BTreeMap<(String, Vec<u32>), u64>,
+    /// Large values by tag name, the first of each name.
+    blocks: BTreeMap<String, Block>,
+}
+
+/// Tells whether a file begins as a state file does.
+pub(crate) fn is_state(magic: u32) -> bool {
+    matches!(magic, 0xBED2_BED0 | 0xBAD1_BAD1 | 0xBED2_BED2 | 0xBED3_BED3)
+}
 
 /// Reads a state file.
 ///
@@ -41,7 +82,7 @@ pub(crate) fn read(source: &Source) -> Result<State, String> {
     let io = |error: std::io::Error| error.to_string();
     let head = source.read_up_to(0, HEADER_SIZE as usize).map_err(io)?;
     let magic = u32_at(&head, 0);
-    if !matches!(magic, 0xBED2_BED0 | 0xBAD1_BAD1 | 0xBED2_BED2 | 0xBED3_BED3) {
+    if !is_state(magic) {
         return Err("it does not begin with the mark of a VMware state file".to_owned());
     }
     // Version 0 counts large values with 32 bits.
@@ -55,7 +96,12 @@ pub(crate) fn read(source: &Source) -> Result<State, String> {
         }
         let at = u64_at(&group, 64);
         match text(&group[..64]).as_str() {
-            "memory" => state.regions = regions(&tags(source, at, wide)?)?,
+            "memory" => {
+                let tags = tags(source, at, wide)?;
+                state.regions = regions(&tags)?;
+                // An empty block stands where the memory lies in a file of its own.
+                state.memory = tags.blocks.get("Memory").copied().filter(|block| block.on_disk >= PAGE_SIZE);
+            }
             "cpu" => state.cr3 = control_registers(&tags(source, at, wide)?),
             _ => {}
         }
@@ -65,10 +111,14 @@ pub(crate) fn read(source: &Source) -> Result<State, String> {
 
 /// Reads the tags of a group, up to its end mark.
 fn tags(source: &Source, mut at: u64, wide: bool) -> Result<Tags, String> {
-    let mut tags = Tags::new();
+    let mut tags = Tags::default();
     for _ in 0..MAX_TAGS {
         // Flags, length of the name, the name (255 at most), three indices, a value of up to 61 bytes or its lengths.
         let bytes = source.read_up_to(at, 2 + 255 + 3 * 4 + 64).map_err(|error| error.to_string())?;
+        // The file was cut off inside a block, or right behind it; who reads the block says how much is missing.
+        if at >= source.len() && !tags.blocks.is_empty() {
+            return Ok(tags);
+        }
         let [flags, name_length, ..] = bytes[..] else {
             return Err("it ends inside a group of tags".to_owned());
         };
@@ -87,17 +137,20 @@ fn tags(source: &Source, mut at: u64, wide: bool) -> Result<Tags, String> {
         let next = match size {
             62 | 63 => {
                 let count = if wide { 8 } else { 4 };
-                let on_disk =
-                    if wide { u64_at(&bytes, value + 8) } else { u64::from(u32_at(&bytes, value + 4)) };
+                // Bytes in the file, bytes in memory, bytes of padding.
+                let on_disk = if wide { u64_at(&bytes, value) } else { u64::from(u32_at(&bytes, value)) };
                 let padding = u64::from(u16_at(&bytes, value + 2 * count));
-                (value as u64 + 2 * count as u64 + 2).saturating_add(padding).saturating_add(on_disk)
+                let start = value as u64 + 2 * count as u64 + 2 + padding;
+                let block = Block { offset: at.saturating_add(start), on_disk, compressed: size == 62 };
+                tags.blocks.entry(name).or_insert(block);
+                start.saturating_add(on_disk)
             }
             _ => {
                 let mut number = [0; 8];
                 if let Some(bytes) = bytes.get(value..value + size.min(8)) {
                     number[..bytes.len()].copy_from_slice(bytes);
                 }
-                tags.insert((name, index), u64::from_le_bytes(number));
+                tags.numbers.insert((name, index), u64::from_le_bytes(number));
                 (value + size) as u64
             }
         };
@@ -109,7 +162,7 @@ fn tags(source: &Source, mut at: u64, wide: bool) -> Result<Tags, String> {
 /// Returns the regions of the memory file.
 fn regions(tags: &Tags) -> Result<Vec<Run>, String> {
     let tag = |name: &str, index: Option<u32>| {
-        tags.get(&(name.to_owned(), index.into_iter().collect::<Vec<u32>>())).copied()
+        tags.numbers.get(&(name.to_owned(), index.into_iter().collect::<Vec<u32>>())).copied()
     };
     let count = tag("regionsCount", None).unwrap_or(0);
     if count > MAX_REGIONS {
@@ -134,7 +187,7 @@ fn regions(tags: &Tags) -> Result<Vec<Run>, String> {
 fn control_registers(tags: &Tags) -> Vec<u64> {
     (0..MAX_PROCESSORS)
         .filter_map(|processor| {
-            let tag = |name: &str| tags.get(&(name.to_owned(), vec![processor, 3])).copied();
+            let tag = |name: &str| tags.numbers.get(&(name.to_owned(), vec![processor, 3])).copied();
             tag("CR64").or_else(|| tag("CR"))
         })
         .filter(|&cr3| cr3 != 0)

@@ -2,7 +2,7 @@
 
 use record::{FoundObject, Inspection};
 use ringbell_inspect::{FindOptions, Kernel, MemoryImage, Options, inspect};
-use synth::{Dump, World};
+use synth::{Dump, StateFile, World};
 
 /// Ways to write the machine down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,10 +10,12 @@ pub(crate) enum Form {
     Raw,
     Full,
     Bitmap,
+    /// A VMware state file with the memory inside.
+    State,
 }
 
 impl Form {
-    pub(crate) const ALL: [Self; 3] = [Self::Raw, Self::Full, Self::Bitmap];
+    pub(crate) const ALL: [Self; 4] = [Self::Raw, Self::Full, Self::Bitmap, Self::State];
 }
 
 /// Writes the machine down and looks into it.
@@ -26,6 +28,7 @@ pub(crate) fn look_with(world: &World, form: Form, options: &Options<'_>) -> Ins
         Form::Raw => world.raw(),
         Form::Full => world.dump(Dump::Full),
         Form::Bitmap => world.dump(Dump::Bitmap),
+        Form::State => world.vmware_state(StateFile { wide: true, regions: true, compressed: false }),
     };
     let image = MemoryImage::from_bytes(bytes).unwrap();
     let kernel = Kernel::find(&image, FindOptions::default());

@@ -20,7 +20,7 @@ fn other_kinds_of_files_are_named() {
         (b"EMiL", Unsupported::Lime),
         (b"EVF\x09\x0D\x0A\xFF\0", Unsupported::Container("EnCase E01")),
         (b"PK\x03\x04", Unsupported::Compressed("zip")),
-        (b"\xD2\xBE\xD2\xBE", Unsupported::VmwareState),
+        (b"\xD2\xBE\xD2\xBE\0\0\0\0\0\0\0\0", Unsupported::VmwareState),
         (b"KDMV", Unsupported::Disk("VMDK")),
     ] {
         let mut bytes = mark.to_vec();

@@ -1,8 +1,9 @@
-//! `.vmem` files: with the state file next to them, and with the PCI hole told by the page tables.
+//! `.vmem` files: with the state file next to them, and with the PCI hole told by the page tables. State files that hold the memory.
 
 use std::fs;
 
-use ringbell_inspect::{FindOptions, Format, Kernel, MemoryImage, Note, RootFoundBy};
+use ringbell_inspect::{FindOptions, Format, Kernel, MemoryImage, Note, OpenError, RootFoundBy, Unsupported};
+use synth::{Era, StateFile, World};
 
 use crate::files::{self, File};
 use crate::folder::Folder;
@@ -91,5 +92,78 @@ fn the_hole_is_told_by_the_page_tables() {
         assert_eq!(physical.contains(0xC000_0000), !hole);
         assert_eq!(physical.end(), if hole { 0x1_0001_0000 } else { length });
         fs::remove_file(path).unwrap();
+    }
+}
+
+const PLAIN: StateFile = StateFile { wide: true, regions: true, compressed: false };
+
+#[test]
+fn a_state_file_may_hold_the_memory_itself() {
+    let world = World::booted(Era::Ten);
+    let raw = world.raw();
+    for (wide, regions) in [(true, true), (true, false), (false, true), (false, false)] {
+        let bytes = world.vmware_state(StateFile { wide, regions, ..PLAIN });
+        let image = MemoryImage::from_bytes(bytes).unwrap();
+        assert_eq!((image.format(), image.notes()), (Format::Vmware, &[][..]), "{wide} {regions}");
+        let physical = image.physical().unwrap();
+        assert_eq!(physical.present_bytes(), raw.len() as u64);
+        let mut read = vec![0; raw.len()];
+        physical.read(0, &mut read).unwrap();
+        assert!(read == raw, "{wide} {regions}");
+        let kernel = Kernel::find(&image, FindOptions::default());
+        assert_eq!(kernel.root, Some((world.memory.root(), RootFoundBy::Registers { processor: 0 })));
+    }
+}
+
+#[test]
+fn compressed_memory_in_a_state_file_is_named_and_refused() {
+    let bytes = World::booted(Era::Ten).vmware_state(StateFile { compressed: true, ..PLAIN });
+    let error = MemoryImage::from_bytes(bytes).unwrap_err();
+    assert_eq!(error, OpenError::Unsupported(Unsupported::VmwareCompressed));
+    assert!(error.hint().unwrap().contains("vmss2core"));
+}
+
+#[test]
+fn a_state_file_without_memory_names_the_file_that_has_it() {
+    let error = MemoryImage::from_bytes(files::vmss(&[(0, 0, 1)]).0).unwrap_err();
+    assert_eq!(error, OpenError::Unsupported(Unsupported::VmwareState));
+    assert!(error.hint().unwrap().contains("`.vmem`"));
+}
+
+#[test]
+fn a_cut_state_file_says_how_much_is_missing() {
+    let world = World::booted(Era::Ten);
+    let mut bytes = world.vmware_state(PLAIN);
+    // The end mark, and the last page of the block: the page before the second half of memory.
+    bytes.truncate(bytes.len() - 2 - 0x1000);
+    let image = MemoryImage::from_bytes(bytes).unwrap();
+    let pages = world.raw().len() as u64 / 0x1000;
+    assert_eq!(image.notes(), [Note::CutOff { bytes: 0x1000, from: (pages / 2 - 1) * 0x1000 }]);
+    let mut short = world.vmware_state(PLAIN);
+    short.truncate(0x208);
+    let error = MemoryImage::from_bytes(short).unwrap_err();
+    assert!(matches!(error, OpenError::VmwareBroken(_)), "{error:?}");
+    assert!(error.hint().is_some());
+}
+
+#[test]
+fn regions_that_reach_behind_the_block_are_not_read_from_elsewhere() {
+    let world = World::booted(Era::Ten);
+    let mut bytes = world.vmware_state(PLAIN);
+    let name = b"regionSize";
+    let at = bytes.windows(name.len()).position(|window| window == name).unwrap() + name.len() + 4;
+    let size = u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    bytes[at..at + 4].copy_from_slice(&(size + 1).to_le_bytes());
+    bytes.extend([0x66; 0x2000]);
+    let image = MemoryImage::from_bytes(bytes).unwrap();
+    // The first region claims one page more, which the block does not hold and the second region has.
+    assert!(image.notes().iter().any(Note::is_partial), "{:?}", image.notes());
+    let physical = image.physical().unwrap();
+    let mut page = [0; 0x1000];
+    let mut from = 0;
+    while let Some(run) = physical.next_run(from) {
+        physical.read(run.end - 0x1000, &mut page).unwrap();
+        assert_ne!(page, [0x66; 0x1000], "{run:?}");
+        from = run.end;
     }
 }
