@@ -140,7 +140,7 @@ mod tests {
         read.access = Some(Access::Read);
         read.address = 0x7008;
         read.block.as_mut().unwrap().freed_by = Some(IN_A + 0x20);
-        let findings = judge(&stream([(0, What::PoolMisused(read.clone()))]), &modules(), &FINISHED);
+        let findings = judge(&stream([(0, What::PoolMisused(read))]), &modules(), &FINISHED);
         assert_eq!(findings.len(), 1, "{findings:?}");
         assert_eq!((findings[0].rule.0, findings[0].driver.as_deref()), (15, Some("b.sys")));
         let message = &findings[0].message;
