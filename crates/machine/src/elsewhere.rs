@@ -107,3 +107,20 @@ impl Base {
         match self {}
     }
 }
+
+/// Ctrl-C, which ends the program here as it always does.
+pub mod interrupt {
+    /// Does nothing.
+    ///
+    /// # Errors
+    ///
+    /// Never fails.
+    pub fn catch() -> std::io::Result<()> {
+        Ok(())
+    }
+
+    /// Returns that no signal was caught.
+    pub fn caught() -> Option<i32> {
+        None
+    }
+}

@@ -20,6 +20,8 @@ pub enum MachineError {
     Write(std::io::Error),
     /// Somebody ended the kernel process with this signal: another process, or Linux for want of memory.
     Killed(i32),
+    /// A signal to this process, such as Ctrl-C, came before there was a machine. See [`interrupt`](crate::interrupt).
+    Interrupted,
     /// The machine is dead. [`Machine::finish`](crate::Machine::finish) tells how it ended.
     Ended,
 }
@@ -39,6 +41,7 @@ impl fmt::Display for MachineError {
                 write!(f, "the kernel process was ended from outside, by signal {signal}\nhint: ")?;
                 f.write_str("nothing about the drivers follows from it; run it again (Linux does this for want of memory, and `dmesg` tells)")
             }
+            Self::Interrupted => f.write_str("interrupted before a machine was there"),
             Self::Ended => f.write_str("the machine has ended"),
         }
     }

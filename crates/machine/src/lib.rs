@@ -20,9 +20,11 @@ mod wire;
 
 pub use config::Config;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-pub use elsewhere::{Base, Machine};
+pub use elsewhere::{Base, Machine, interrupt};
 pub use error::MachineError;
 pub use member::{Done, Member};
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub use native::interrupt;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use native::{Base, Machine};
 pub use outcome::{Outcome, Untrapped};

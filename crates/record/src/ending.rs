@@ -97,6 +97,15 @@ pub enum Ending {
         /// The limit.
         limit: u64,
     },
+    /// Somebody interrupted the run (Ctrl-C), and it was ended where it was.
+    Interrupted {
+        /// The signal.
+        signal: i32,
+        /// Where the driver was, where that is known.
+        at: Option<u64>,
+        /// Call stack of the driver there: where each call returns to, innermost first.
+        stack: Vec<u64>,
+    },
     /// The kernel process died without last words. Neither signal nor code: its parent had to end it.
     Died {
         /// Signal number, if a signal ended it.

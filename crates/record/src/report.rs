@@ -106,8 +106,6 @@ pub enum NotPlayed {
     Fault(String),
     /// A file could not be written, and the steps behind that were not played.
     File(String),
-    /// Somebody ended it.
-    Interrupted(String),
 }
 
 /// The report of one run.

@@ -27,7 +27,7 @@ mod ring;
 pub mod scenario;
 mod shortest;
 
-pub use ::machine::{Config, Done, MachineError, Member};
+pub use ::machine::{Config, Done, MachineError, Member, interrupt};
 pub use explore::{Exploration, Explore};
 pub use machine::{Base, Driver, Machine};
 pub use play::{Action, Play};

@@ -219,6 +219,7 @@ fn reproducible(ending: &Ending, untrapped: &[(String, Vec<Untrapped>)], modules
     let mut because = Vec::new();
     match ending {
         Ending::Hang(hang) if !hang.deadlock => because.push("the time limit ended the run".into()),
+        Ending::Interrupted { .. } => because.push("somebody interrupted the run".into()),
         Ending::Died { .. } => because.push("the kernel process died without last words".into()),
         _ => {}
     }

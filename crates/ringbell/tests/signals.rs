@@ -1,6 +1,7 @@
 //! Signals from other processes: to the kernel process, and to the command itself.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -14,6 +15,8 @@ fn start(words: &[&str]) -> Child {
         .args(words)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        // As a shell does, so that a signal to all of them is what Ctrl-C sends.
+        .process_group(0)
         .spawn()
         .unwrap()
 }
@@ -71,5 +74,97 @@ fn who_ends_a_kernel_process_from_outside_blames_no_driver() {
             assert!(told || said.contains(&format!("did not boot: ended by signal {number}")), "{said}");
             assert_eq!(said.lines().count(), 2, "{said}");
         }
+    }
+}
+
+/// Returns the processor time of a process in units of 10 ms.
+fn time(id: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    let rest = text.rsplit_once(") ").map_or("", |(_, rest)| rest);
+    rest.split(' ').skip(11).take(2).filter_map(|word| word.parse::<u64>().ok()).sum()
+}
+
+/// Waits until `id` has worked for a while.
+fn wait_for_work(child: &mut Child, id: u32) {
+    while time(id) < 30 {
+        assert!(child.try_wait().unwrap().is_none(), "the command ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+/// Waits until `all` are gone: whoever is interrupted leaves nobody behind.
+fn wait_until_gone(all: &[u32]) {
+    let there = |id: &u32| std::fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| !line.is_empty());
+    while all.iter().any(there) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn ctrl_c_ends_a_run_with_its_story_so_far() {
+    for (name, number, code) in [("-INT", 2, 130), ("-TERM", 15, 143)] {
+        let mut child = start(&["run", &driver("endless-loop"), "--timeout", "600s"]);
+        let kernel = wait_for_children(&mut child);
+        wait_for_work(&mut child, kernel[0]);
+        if name == "-INT" {
+            assert!(
+                Command::new("kill")
+                    .args([name, "--", &format!("-{}", child.id())])
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+        } else {
+            signal(name, child.id());
+        }
+        let (actual, told, said) = texts(child.wait_with_output().unwrap());
+        assert_eq!((actual, said.as_str()), (Some(code), ""), "{told}");
+        assert!(told.contains("\nload endless-loop.sys\n"), "{told}");
+        let ending = format!("\n*** interrupted by signal {number}\n    at endless-loop.sys+0x");
+        assert!(told.contains(&ending), "{told}");
+        assert!(told.ends_with("\nverdict: interrupted\n"), "{told}");
+        wait_until_gone(&kernel);
+    }
+}
+
+#[test]
+fn ctrl_c_ends_a_search_with_its_finds_so_far_and_where_to_go_on() {
+    for format in ["text", "json"] {
+        let race = driver("race-two-registrants");
+        let mut child = start(&[
+            "explore",
+            &race,
+            "--first-seed=3",
+            "--schedules",
+            "1000000",
+            "--keep-going",
+            "--jobs",
+            "3",
+            "--format",
+            format,
+        ]);
+        let id = child.id();
+        wait_for_work(&mut child, id);
+        let kernels = children(id);
+        assert!(Command::new("kill").args(["-INT", "--", &format!("-{id}")]).status().unwrap().success());
+        let (code, told, said) = texts(child.wait_with_output().unwrap());
+        assert_eq!((code, said.as_str()), (Some(130), ""), "{told}");
+        assert!(told.contains("RB012 bad-registration"), "{told}");
+        let number = |before: &str| -> u64 {
+            let rest = told.split_once(before).unwrap_or_else(|| panic!("{before}: {told}")).1;
+            rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+        };
+        let (played, next) = if format == "text" {
+            let command = format!(
+                "interrupted; go on with: ringbell explore {race} --keep-going --jobs 3 --format text"
+            );
+            assert!(told.contains(&command), "{told}");
+            assert_eq!(number("--first-seed ") - 3 + number("--schedules "), 1_000_000, "{told}");
+            (number("explored "), number("--first-seed "))
+        } else {
+            (number("\"schedules\": "), number("\"go_on\": "))
+        };
+        assert!(played > 0 && next == 3 + played, "{told}");
+        wait_until_gone(&kernels);
     }
 }

@@ -59,6 +59,7 @@ impl Base {
         let mut process = forked.map_err(|error| match error {
             Unforked::Host(error) => MachineError::Start(error),
             Unforked::Refused(why) => MachineError::Refused(why),
+            Unforked::Ended if base.process.interrupted.is_some() => MachineError::Interrupted,
             Unforked::Ended => match base.process.stopped.and_then(|stopped| stopped.status) {
                 Some(status) => {
                     died(Some(status)).killed_by().map_or(MachineError::Ended, MachineError::Killed)

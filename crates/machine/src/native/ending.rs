@@ -14,6 +14,11 @@ use super::process::{Process, died};
 /// Addresses in the words are named by `modules`.
 pub(crate) fn read(process: &Process, modules: &Modules, limit: Duration) -> (Ending, Option<Event>) {
     let expired = process.stopped.is_some_and(|stopped| stopped.expired);
+    if let Some(signal) = process.interrupted {
+        let words = LastWords::read(process.shared.last_words());
+        let (at, stack) = words.map_or((None, Vec::new()), |words| (words.at, words.stack));
+        return (Ending::Interrupted { signal, at, stack }, None);
+    }
     let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
     let Some(words) = LastWords::read(process.shared.last_words()) else {
         let ending = if expired {

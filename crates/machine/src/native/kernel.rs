@@ -66,6 +66,8 @@ fn connect() -> Option<(&'static Shared, UnixStream)> {
     // What host code prints by mistake goes to the parent's keeping, not into the protocol.
     sys::replace(1, 2).ok()?;
     let stream = UnixStream::from(socket);
+    // A terminal sends it to every process; the parent decides what comes of it.
+    sys::ignore_signal(libc::SIGINT);
     watch::install(shared, stream.as_raw_fd()).ok()?;
     Some((shared, stream))
 }

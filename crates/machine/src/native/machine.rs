@@ -103,6 +103,7 @@ impl Machine {
             }
             Some(Reply::Refused(why)) => Err(MachineError::Boot(why)),
             Some(_) => Err(MachineError::Boot("the kernel process answered something else".into())),
+            None if process.interrupted.is_some() => Err(MachineError::Interrupted),
             None => {
                 let said = String::from_utf8_lossy(&process.output);
                 let said = said.trim();

@@ -26,6 +26,7 @@ mod fork_tests;
 mod host;
 mod identity;
 mod instructions;
+pub mod interrupt;
 mod kernel;
 mod kernel_image;
 mod last_words;

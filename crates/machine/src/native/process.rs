@@ -14,7 +14,7 @@ use record::Event;
 
 use super::ring::Reader;
 use super::shared::Shared;
-use super::{offspring, sys};
+use super::{interrupt, offspring, sys};
 use crate::Config;
 use crate::wire::{self, Command, Reply};
 
@@ -71,6 +71,8 @@ pub(crate) struct Process {
     /// Questions asked so far; the kernel process counts them too and numbers its answers.
     asked: u64,
     pub(crate) stopped: Option<Stopped>,
+    /// The signal to this very process that was the reason to end the kernel process.
+    pub(crate) interrupted: Option<i32>,
 }
 
 impl Process {
@@ -114,6 +116,7 @@ impl Process {
             tainted: None,
             asked: 0,
             stopped: None,
+            interrupted: None,
         }
     }
 
@@ -197,6 +200,11 @@ impl Process {
                 self.expire();
                 return None;
             }
+            if let Some(signal) = interrupt::caught() {
+                self.interrupted = Some(signal);
+                self.expire();
+                return None;
+            }
             match self.hear() {
                 Ok(Some(Reply::RingFull)) => {
                     self.drain();
@@ -234,10 +242,13 @@ impl Process {
 
     /// Moves bytes for a while. Returns whether the socket is still open.
     fn turn(&mut self, outgoing: &mut Vec<u8>, left: Duration) -> bool {
+        let wake = if self.interrupted.is_some() { -1 } else { interrupt::descriptor() };
         let talk = if outgoing.is_empty() { libc::POLLIN } else { libc::POLLIN | libc::POLLOUT };
         let mut fds = [
             libc::pollfd { fd: self.stream.as_raw_fd(), events: talk, revents: 0 },
             libc::pollfd { fd: self.stderr.as_raw_fd(), events: libc::POLLIN, revents: 0 },
+            // Looked at by the caller.
+            libc::pollfd { fd: wake, events: libc::POLLIN, revents: 0 },
         ];
         let milliseconds = i32::try_from(left.as_millis()).unwrap_or(i32::MAX).saturating_add(1);
         if sys::poll(&mut fds, Some(milliseconds)).is_err() {
@@ -281,7 +292,7 @@ impl Process {
         self.reader.drain(&self.shared, &mut self.events);
     }
 
-    /// The limit ran out: asks where it hangs, then ends it.
+    /// The limit ran out, or somebody interrupts: asks where it hangs, then ends it.
     fn expire(&mut self) {
         // The child is not reaped, so its id is its own; if it is dead, the signal is lost and that is right.
         let asked = sys::signal_process(self.id, ASK);

@@ -223,6 +223,35 @@ pub(crate) fn handle_signal(signal: libc::c_int, handler: Handler) -> io::Result
     check(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) }).map(drop)
 }
 
+/// Installs `handler` for the next `signal`; one after that has the default action.
+pub(crate) fn handle_signal_once(signal: libc::c_int, handler: Handler) -> io::Result<()> {
+    // SAFETY: `sigaction` is plain data; all zero is its empty value.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler as usize;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART | libc::SA_RESETHAND;
+    // SAFETY: `action` is initialized, its empty mask included; `handler` has the form that `SA_SIGINFO` asks for.
+    check(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) }).map(drop)
+}
+
+/// Ignores `signal` from now on.
+pub(crate) fn ignore_signal(signal: libc::c_int) {
+    // SAFETY: takes a signal and the action to ignore it; fails only for signals that cannot be ignored.
+    unsafe { libc::signal(signal, libc::SIG_IGN) };
+}
+
+/// Lets writes to `fd` fail where they would wait.
+pub(crate) fn set_nonblocking(fd: RawFd) -> io::Result<()> {
+    // SAFETY: takes integers.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK) }).map(drop)
+}
+
+/// Writes a byte to `fd`, whatever comes of it. Callable from a signal handler.
+pub(crate) fn poke(fd: RawFd) {
+    let byte = [0_u8];
+    // SAFETY: one live byte; `write` is async-signal-safe. A full pipe has something to read already.
+    unsafe { libc::write(fd, byte.as_ptr().cast(), 1) };
+}
+
 /// Gives the calling thread an alternate signal stack that lives for ever.
 ///
 /// The size comes from `AT_MINSIGSTKSZ`: with AMX state the constants of the C library are too small.

@@ -107,6 +107,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         }
         explore.jobs = jobs.min(most);
     }
+    run::catch_signals();
     let bar = Schedules::new(explore.schedules);
     let done = explore.run(|progress| match progress {
         Progress::Played { schedules, finds } => bar.played(schedules, finds),
@@ -116,9 +117,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let exploration = done.map_err(|stopped| run::refused(&stopped.error, stopped.place.as_ref()))?;
     let words: Vec<String> =
         std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let go_on = go_on(&words, &exploration, arguments);
     let replay = replay(&words);
     let text = match arguments.format {
-        Format::Text => text(&exploration, &replay, arguments.keep_going),
+        Format::Text => text(&exploration, &replay, go_on.as_deref(), arguments.keep_going),
         Format::Json => format!("{:#}\n", json(&exploration, &replay)),
     };
     Ok(Answer { text, verdict: verdict(&exploration) })
@@ -126,6 +128,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
 
 /// Returns the worst of what the finds stand for: a bugcheck before a hang before the rest.
 fn verdict(exploration: &Exploration) -> Verdict {
+    if let Some(signal) = Verdict::of_signal() {
+        return signal;
+    }
     let all: Vec<Verdict> = exploration.finds.iter().map(|find| run::verdict(&find.report)).collect();
     [Verdict::Bugcheck, Verdict::Hang]
         .into_iter()
@@ -149,6 +154,22 @@ fn replay(words: &[String]) -> String {
         }
     }
     out
+}
+
+/// Returns the command that goes on with a search that was interrupted.
+fn go_on(words: &[String], exploration: &Exploration, arguments: &Arguments) -> Option<String> {
+    let seed = exploration.go_on?;
+    let left = arguments.schedules - exploration.schedules;
+    let mut out = "ringbell".to_owned();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.split('=').next() {
+            Some("--first-seed" | "--schedules") if !word.contains('=') => drop(words.next()),
+            Some("--first-seed" | "--schedules") => {}
+            _ => out.push_str(&format!(" {}", quoted(word))),
+        }
+    }
+    Some(format!("{out} --first-seed {seed} --schedules {left}"))
 }
 
 /// Puts a word into quotes where a shell would see more in it than the word.
@@ -179,10 +200,11 @@ fn message(text: &str, margin: &str, out: &mut String) {
 /// Most switches of a schedule that a text shows; the answer for programs has them all.
 const SWITCHES: usize = 12;
 
-fn text(exploration: &Exploration, replay: &str, keep_going: bool) -> String {
-    let Exploration { first_seed, schedules, finds } = exploration;
+fn text(exploration: &Exploration, replay: &str, go_on: Option<&str>, keep_going: bool) -> String {
+    let Exploration { first_seed, schedules, finds, .. } = exploration;
     let last = first_seed.saturating_add(schedules.saturating_sub(1));
     let mut out = match schedules {
+        0 => "explored no schedule to its end: ".into(),
         1 => format!("explored 1 schedule, seed {first_seed}: "),
         _ => format!("explored {schedules} schedules, seeds {first_seed} to {last}: "),
     };
@@ -191,6 +213,9 @@ fn text(exploration: &Exploration, replay: &str, keep_going: bool) -> String {
         1 => writeln!(out, "1 find"),
         number => writeln!(out, "{number} finds"),
     };
+    if let Some(go_on) = go_on {
+        let _ = writeln!(out, "interrupted; go on with: {go_on}");
+    }
     for find in finds {
         let complaint = &find.complaint;
         let place =
@@ -255,6 +280,7 @@ fn json(exploration: &Exploration, replay: &str) -> serde_json::Value {
         "scheduler_version": SCHEDULER_VERSION,
         "first_seed": exploration.first_seed,
         "schedules": exploration.schedules,
+        "go_on": exploration.go_on,
         "finds": finds,
     })
 }

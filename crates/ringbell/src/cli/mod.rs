@@ -39,7 +39,7 @@ struct Arguments {
 }
 
 const EXIT_CODES: &str = "exit codes: 0 clean; 1 findings, differences, a failed driver or a partial result; \
-                          2 usage, refused input or host error; 3 bugcheck; 4 hang";
+                          2 usage, refused input or host error; 3 bugcheck; 4 hang; 130 interrupted";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -90,7 +90,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(verdict) => verdict.into(),
         Err(failure) => {
             failure.print();
-            Verdict::Refused.into()
+            Verdict::of_signal().unwrap_or(Verdict::Refused).into()
         }
     }
 }

@@ -18,6 +18,19 @@ pub(super) enum Verdict {
     Bugcheck = 3,
     /// The run had to be stopped.
     Hang = 4,
+    /// Ctrl-C.
+    Interrupted = 130,
+    /// SIGTERM.
+    Terminated = 143,
+}
+
+impl Verdict {
+    /// Returns what a signal to this process makes of the answer, as shells number it; `None` where none came.
+    pub(super) fn of_signal() -> Option<Self> {
+        // SIGINT and SIGTERM are what is caught.
+        ringbell::interrupt::caught()
+            .map(|signal| if signal == 2 { Self::Interrupted } else { Self::Terminated })
+    }
 }
 
 impl From<Verdict> for ExitCode {

@@ -200,8 +200,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     Ok(answer)
 }
 
+/// Lets Ctrl-C end the runs that are under way, so that what is known of them is told.
+pub(super) fn catch_signals() {
+    if let Err(error) = ringbell::interrupt::catch() {
+        say(&format!("Ctrl-C will end this without a report: {error}"));
+    }
+}
+
 /// Plays and reports. What stopped a run is said on stderr, and what happened until then is the answer all the same.
 pub(super) fn play(scenario: &Scenario, format: Format) -> Result<Answer, Failure> {
+    catch_signals();
     let (report, stopped) = match scenario.run() {
         Ok(report) => (report, None),
         Err(Stopped { error, place, report: Some(report) }) => {
@@ -225,7 +233,7 @@ pub(super) fn play(scenario: &Scenario, format: Format) -> Result<Answer, Failur
     let verdict = match stopped {
         Some(failure) => {
             failure.print();
-            Verdict::Refused
+            Verdict::of_signal().unwrap_or(Verdict::Refused)
         }
         None => verdict(&report),
     };
@@ -253,6 +261,7 @@ pub(super) fn refused(error: &MachineError, place: Option<&scenario::Place>) -> 
 /// Returns what the exit code says about a report. What was expected counts for nothing.
 pub(super) fn verdict(report: &Report) -> Verdict {
     match &report.ending {
+        Ending::Interrupted { .. } => return Verdict::of_signal().unwrap_or(Verdict::Refused),
         _ if report.expectations.ending => {}
         Ending::Bugcheck(_) => return Verdict::Bugcheck,
         Ending::Hang(_) => return Verdict::Hang,

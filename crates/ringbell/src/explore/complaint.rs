@@ -99,7 +99,8 @@ fn ending(report: &Report) -> Option<(String, Option<u64>, String)> {
         return None;
     }
     Some(match &report.ending {
-        Ending::Finished => return None,
+        // Nothing that the drivers did.
+        Ending::Finished | Ending::Interrupted { .. } => return None,
         Ending::Bugcheck(check) => {
             (format!("bugcheck {}", BugCheck(check.code)), check.at, check.reason.clone())
         }

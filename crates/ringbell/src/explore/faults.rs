@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use record::{FaultId, FaultPlan, Report, What};
+use record::{Ending, FaultId, FaultPlan, Report, What};
 
 use super::complaint::{Complaint, DOES_NOT_START, NOT_EXPECTED, complaints};
 use crate::scenario::{Scenario, Stopped};
-use crate::{Base, Machine};
+use crate::{Base, Machine, interrupt};
 use ::machine::{Config, MachineError};
 
 /// A failure that the drivers do not take well.
@@ -35,8 +35,10 @@ pub struct FaultSearch {
     pub first: Report,
     /// How many calls were made to fail, one in each run.
     pub failed: u64,
-    /// How many known ones are left, because the limit was reached.
+    /// How many known ones are left, because the limit was reached or somebody interrupted the search.
     pub left: u64,
+    /// Whether somebody interrupted it.
+    pub interrupted: bool,
     /// The failures that show something, in the order in which the calls appeared.
     pub finds: Vec<FaultFind>,
 }
@@ -54,14 +56,23 @@ pub fn fail_each(
 ) -> Result<FaultSearch, Stopped> {
     let mut base = Machine::boot(Config { faults: None, ..scenario.config.clone() })?.into_base();
     let first = play(scenario, &mut base, FaultPlan::Watch)?;
+    if matches!(first.ending, Ending::Interrupted { .. }) {
+        return Err(MachineError::Interrupted.into());
+    }
     let always = complaints(&first);
     let known: BTreeSet<_> = always.iter().map(Complaint::key).collect();
     let mut seen = BTreeSet::new();
     let mut queue: VecDeque<FaultId> = paths(&first, &mut seen);
-    let mut search = FaultSearch { always, first, failed: 0, left: 0, finds: Vec::new() };
+    let mut search = FaultSearch { always, first, failed: 0, left: 0, interrupted: false, finds: Vec::new() };
     while search.failed < most {
         let Some(fault) = queue.pop_front() else { break };
-        let report = match play(scenario, &mut base, FaultPlan::At(fault.clone())) {
+        let done = play(scenario, &mut base, FaultPlan::At(fault.clone()));
+        if super::cut_short(&done) || interrupt::caught().is_some() {
+            queue.push_front(fault);
+            search.interrupted = true;
+            break;
+        }
+        let report = match done {
             Ok(report) => report,
             // A later step may need what a driver that rightly gave up would have made.
             Err(Stopped { error: MachineError::Refused(_), report: Some(report), .. }) => *report,

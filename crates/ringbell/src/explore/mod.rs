@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use record::{Ending, Report, Schedule};
 
 use crate::scenario::{Scenario, Stopped};
-use crate::{Base, Machine, Shortest, shortest};
+use crate::{Base, Machine, Shortest, interrupt, shortest};
 use ::machine::{Config, MachineError};
 
 pub use complaint::{Complaint, complaints};
@@ -73,6 +73,8 @@ pub struct Exploration {
     pub first_seed: u64,
     /// How many schedules count: all, or those up to the first find.
     pub schedules: u64,
+    /// Seed of the first schedule that was not played, where somebody interrupted the search.
+    pub go_on: Option<u64>,
     /// Different complaints, by the seed that showed them first.
     pub finds: Vec<Find>,
 }
@@ -118,6 +120,8 @@ struct Board {
     next: AtomicU64,
     /// Indices from here on are not played.
     end: AtomicU64,
+    /// The first index that was begun and not ended, because somebody interrupted the search.
+    open: AtomicU64,
     played: AtomicU64,
     finds: Mutex<BTreeMap<Key, (u64, Find)>>,
     /// The first error, by the index of its seed.
@@ -136,6 +140,17 @@ fn shown(done: Result<Report, Stopped>) -> Result<(Vec<Complaint>, Report), Stop
             Ok((complaints(&report), *report))
         }
         Err(stopped) => Err(stopped),
+    }
+}
+
+/// Returns whether somebody interrupted the run, so that nothing follows from it.
+fn cut_short(done: &Result<Report, Stopped>) -> bool {
+    match done {
+        Ok(report) => matches!(report.ending, Ending::Interrupted { .. }),
+        Err(Stopped { error: MachineError::Interrupted, .. }) => true,
+        Err(Stopped { report, .. }) => {
+            report.as_ref().is_some_and(|report| matches!(report.ending, Ending::Interrupted { .. }))
+        }
     }
 }
 
@@ -170,6 +185,7 @@ impl Explore {
         let board = Board {
             next: AtomicU64::new(0),
             end: AtomicU64::new(self.schedules),
+            open: AtomicU64::new(u64::MAX),
             played: AtomicU64::new(0),
             finds: Mutex::default(),
             failed: Mutex::default(),
@@ -183,13 +199,16 @@ impl Explore {
             }
         });
         let end = board.end.into_inner();
+        let reached = board.open.into_inner().min(board.next.into_inner());
+        let interrupted = interrupt::caught().is_some() && reached < end;
+        let go_on = interrupted.then(|| self.first_seed.saturating_add(reached));
         if let Some((index, stopped)) = board.failed.into_inner().unwrap_or_else(PoisonError::into_inner)
             && index < end.max(1)
         {
             return Err(stopped);
         }
         let unmade = board.unmade.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if let Some(said) = unmade.filter(|_| !board.made.into_inner()) {
+        if let Some(said) = unmade.filter(|_| !interrupted && !board.made.into_inner()) {
             return Err(MachineError::Config(said).into());
         }
         let finds = board.finds.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -197,10 +216,11 @@ impl Explore {
         // The ending of a run comes before what led to it; stable, and the map was sorted.
         finds.sort_by_key(|(index, _)| *index);
         let mut finds: Vec<Find> = finds.into_iter().map(|(_, find)| find).collect();
-        if self.tries > 0 {
+        if self.tries > 0 && !interrupted {
             self.shorten(&mut finds, &watch)?;
         }
-        Ok(Exploration { first_seed: self.first_seed, schedules: end, finds })
+        let schedules = if interrupted { reached } else { end };
+        Ok(Exploration { first_seed: self.first_seed, schedules, go_on, finds })
     }
 
     fn jobs(&self) -> usize {
@@ -228,9 +248,13 @@ impl Explore {
         };
         let mut base = match self.base() {
             Ok(base) => base,
+            Err(MachineError::Interrupted) => return,
             Err(error) => return fail(0, error.into()),
         };
         loop {
+            if interrupt::caught().is_some() {
+                return;
+            }
             let index = board.next.fetch_add(1, Ordering::Relaxed);
             if index >= board.end.load(Ordering::Relaxed) {
                 return;
@@ -238,6 +262,10 @@ impl Explore {
             let seed = self.first_seed.saturating_add(index);
             // What the very first schedule refuses is the scenario's mistake; what only another refuses is a find.
             let done = self.play(&mut base, seed, None);
+            if cut_short(&done) {
+                board.open.fetch_min(index, Ordering::Relaxed);
+                return;
+            }
             match if index == 0 { done.map(|report| (complaints(&report), report)) } else { shown(done) } {
                 Ok((complaints, report)) => {
                     match self.scenario.unmade(&report) {
@@ -332,8 +360,8 @@ impl Explore {
         let all = kinds(&complaints(&find.report));
         let seed = find.seed;
         let mut failed = None;
-        let found = shortest(start, self.tries, |schedule| {
-            if failed.is_some() {
+        let mut found = shortest(start, self.tries, |schedule| {
+            if failed.is_some() || interrupt::caught().is_some() {
                 return None;
             }
             tried();
@@ -343,6 +371,10 @@ impl Explore {
             let same = complaints.iter().any(|complaint| complaint.key() == key) && kinds(&complaints) == all;
             report.schedule.filter(|_| same)
         });
+        if interrupt::caught().is_some() {
+            // Whoever interrupts the search for a shorter one gets the best so far.
+            (found.complete, failed) = (false, None);
+        }
         find.shortest = Some(found);
         failed.map_or(Ok(()), Err)
     }

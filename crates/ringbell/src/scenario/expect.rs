@@ -192,6 +192,7 @@ pub(super) fn ending_words(ending: &Ending) -> String {
         Ending::Hang(hang) => format!("a hang, after {} ms", hang.limit_ms),
         Ending::AbsentExport { name, .. } => format!("a stop at the absent export `{name}`"),
         Ending::EventLimit { limit } => format!("more than {limit} events"),
+        Ending::Interrupted { .. } => "a run that was interrupted".into(),
         Ending::Died { .. } => "a kernel process that died".into(),
     }
 }

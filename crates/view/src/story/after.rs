@@ -61,6 +61,13 @@ fn ending(report: &Report, out: &mut String) {
         Ending::EventLimit { limit } => {
             let _ = writeln!(out, "\n*** event limit: more than {limit} events");
         }
+        Ending::Interrupted { signal, at, stack: calls } => {
+            let _ = writeln!(out, "\n*** interrupted by signal {signal}");
+            if let Some(at) = at {
+                let _ = writeln!(out, "    at {}", place(*at));
+            }
+            stack(report, calls, "    ", out);
+        }
         Ending::Died { signal, code } => {
             let how = match (signal, code) {
                 (Some(signal), _) => format!("ended by signal {signal}"),

@@ -16,7 +16,6 @@ pub fn verdict(report: &Report) -> String {
         Some(NotPlayed::Schedule(_)) => parts.push("the schedule does not fit".into()),
         Some(NotPlayed::Fault(_)) => parts.push("the call that was to fail was not made".into()),
         Some(NotPlayed::File(_)) => parts.push("a file was not written".into()),
-        Some(NotPlayed::Interrupted(_)) => parts.push("interrupted".into()),
     }
     match &report.ending {
         _ if report.expectations.ending => {}
@@ -26,6 +25,7 @@ pub fn verdict(report: &Report) -> String {
         Ending::Hang(_) => parts.push("hang".into()),
         Ending::AbsentExport { name, .. } => parts.push(format!("stopped at the absent export `{name}`")),
         Ending::EventLimit { .. } => parts.push("event limit".into()),
+        Ending::Interrupted { .. } => parts.push("interrupted".into()),
         Ending::Died { .. } => parts.push("the kernel process died".into()),
     }
     if !report.tainted.is_empty() {

@@ -12,6 +12,7 @@ use super::super::{Failure, options::Format, run};
 
 /// Searches and reports.
 pub(super) fn run(scenario: &Scenario, most: u64, format: Format) -> Result<Answer, Failure> {
+    run::catch_signals();
     let bar = Schedules::new(most);
     let done = fail_each(scenario, most, |failed, _, finds| bar.played(failed, finds));
     bar.end();
@@ -30,6 +31,9 @@ pub(super) fn run(scenario: &Scenario, most: u64, format: Format) -> Result<Answ
 }
 
 fn verdict(search: &FaultSearch) -> Verdict {
+    if let Some(verdict) = Verdict::of_signal().filter(|_| search.interrupted) {
+        return verdict;
+    }
     let all: Vec<Verdict> = search.finds.iter().map(|find| run::verdict(&find.report)).collect();
     let clean = search.finds.is_empty() && search.always.is_empty() && search.left == 0;
     [Verdict::Bugcheck, Verdict::Hang].into_iter().find(|verdict| all.contains(verdict)).unwrap_or(if clean {
@@ -63,7 +67,9 @@ fn text(search: &FaultSearch, replay: &str) -> String {
         number => writeln!(out, "{number} failures are not taken well"),
     };
     if search.left > 0 {
-        let _ = writeln!(out, "{} left, because `--schedules` is the limit", calls(search.left));
+        let why =
+            if search.interrupted { "somebody interrupted the search" } else { "`--schedules` is the limit" };
+        let _ = writeln!(out, "{} left, because {why}", calls(search.left));
     }
     for find in &search.finds {
         let at = find.path.first().map(String::as_str).unwrap_or_default();
@@ -104,6 +110,7 @@ fn json(search: &FaultSearch, replay: &str) -> serde_json::Value {
         "version": 1,
         "failed": search.failed,
         "left": search.left,
+        "interrupted": search.interrupted,
         "always": complaints(&search.always),
         "finds": search.finds.iter().map(find).collect::<Vec<_>>(),
     })
