@@ -16,6 +16,8 @@ pub struct Config {
     pub faults: Option<record::FaultPlan>,
     /// Virtual processors, 1 to 64.
     pub processors: u8,
+    /// Whether each processor has a host thread, so that driver code runs at the same time. Such a run cannot be had again.
+    pub parallel: bool,
     /// Wall time one step (a load, a notify, an unload) may take before the machine is stopped. The clock drivers see
     /// is virtual and has nothing to do with it.
     pub timeout: Duration,
@@ -37,6 +39,7 @@ impl Default for Config {
             schedule: None,
             faults: None,
             processors: 1,
+            parallel: false,
             timeout: Duration::from_secs(10),
             trace_exports: false,
             kernel_listeners: true,

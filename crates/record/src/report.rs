@@ -122,7 +122,10 @@ pub struct Report {
     pub seed: u64,
     /// Virtual processors.
     pub processors: u8,
-    /// The schedule it ran; `None` where it was too long to be kept.
+    /// Whether the processors ran at the same time.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub parallel: bool,
+    /// The schedule it ran; `None` where it was too long to be kept, or there was none because processors ran at the same time.
     pub schedule: Option<Schedule>,
     /// Drivers in load order.
     pub drivers: Vec<DriverRecord>,

@@ -141,7 +141,7 @@ impl Machine {
             let kept = drivers.iter_mut().filter(|driver| driver.unload == UnloadOutcome::NotReached);
             kept.for_each(|driver| driver.unload = UnloadOutcome::Kept);
         }
-        let reproducible = reproducible(&outcome.ending, &outcome.untrapped, &outcome.modules);
+        let reproducible = reproducible(&self.config, &outcome.ending, &outcome.untrapped, &outcome.modules);
         let mut tainted = outcome.tainted;
         if !outcome.host_output.is_empty() {
             tainted.push(format!("the kernel process complained: {}", outcome.host_output.trim_end()));
@@ -152,6 +152,7 @@ impl Machine {
             build,
             seed: self.config.seed,
             processors: self.config.processors,
+            parallel: self.config.parallel,
             schedule: outcome.schedule,
             drivers,
             modules: outcome.modules,
@@ -213,10 +214,20 @@ pub(crate) fn ticks(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_nanos() / 100).unwrap_or(u64::MAX)
 }
 
-/// Whether the same drivers, steps and seed give the same stream: not where wall time decided, and not where a driver holds
+/// Whether the same drivers, steps and seed give the same stream: not where wall time or the host decided, and not where a driver holds
 /// an instruction that shows it the host and cannot be made to trap.
-fn reproducible(ending: &Ending, untrapped: &[(String, Vec<Untrapped>)], modules: &Modules) -> Reproducible {
+fn reproducible(
+    config: &Config,
+    ending: &Ending,
+    untrapped: &[(String, Vec<Untrapped>)],
+    modules: &Modules,
+) -> Reproducible {
     let mut because = Vec::new();
+    if config.parallel {
+        because.push(
+            "with `--parallel` processors run at the same time, and the host decides who is first".into(),
+        );
+    }
     match ending {
         Ending::Hang(hang) if !hang.deadlock => because.push("the time limit ended the run".into()),
         Ending::Interrupted { .. } => because.push("somebody interrupted the run".into()),

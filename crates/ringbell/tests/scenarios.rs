@@ -378,6 +378,7 @@ fn every_option_of_run_has_a_key() {
             // They concern the answer, the file itself and this text.
             "format" | "scenario" | "help" => continue,
             "notify" => "ring",
+            "parallel" => "parallel-processors",
             "allow" | "deny" => "rules",
             other => other,
         };

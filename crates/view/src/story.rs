@@ -113,9 +113,10 @@ impl Teller<'_> {
         self.turn_to(event.thread);
         match &event.what {
             What::Booted { profile, build, seed } => {
-                let processors = match self.report.processors {
-                    1 => String::new(),
-                    more => format!(", {more} processors"),
+                let processors = match (self.report.processors, self.report.parallel) {
+                    (1, _) => String::new(),
+                    (more, false) => format!(", {more} processors"),
+                    (more, true) => format!(", {more} processors at the same time"),
                 };
                 self.line(&format!("boot {profile} (build {build}), seed {seed}{processors}"));
                 self.depth = 1;

@@ -40,6 +40,10 @@ impl Base {
     pub fn fork(&mut self, config: Config) -> Result<Machine, MachineError> {
         let started = Instant::now();
         let base = &mut self.machine;
+        if base.config.parallel {
+            let what = "a machine whose processors run at the same time cannot be forked";
+            return Err(MachineError::Config(what.into()));
+        }
         let settled = Config {
             seed: config.seed,
             schedule: config.schedule.clone(),

@@ -15,6 +15,11 @@ pub(crate) fn confine() -> Trapping {
         // SAFETY: both options take an integer and touch no memory. A refusal changes nothing.
         unsafe { libc::prctl(option, value as libc::c_ulong, zero, zero, zero) };
     }
+    confine_thread()
+}
+
+/// Does the part of it that Linux keeps for each thread.
+pub(crate) fn confine_thread() -> Trapping {
     trap_system_calls();
     Trapping::arm()
 }

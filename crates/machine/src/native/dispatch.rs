@@ -7,7 +7,7 @@ use ntoskrnl::CallFrame;
 
 use super::processor::NOW;
 use super::stack::{self, Entry};
-use super::{fault, world};
+use super::{fault, giant, world};
 use crate::plan;
 
 /// Serves one export call. Called by [`export_entry`](super::context::export_entry) on the host stack.
@@ -18,6 +18,7 @@ use crate::plan;
 /// has just written, and the driver's further arguments above. `entry` is what the entry stored on the host stack; it
 /// stays until this returns, and nobody else refers to it.
 pub(crate) unsafe extern "C" fn dispatch(index: u32, frame: *mut u64, entry: *mut Entry) -> u64 {
+    giant::enter();
     let address = frame.expose_provenance() as u64;
     // A driver that switched to a stack of its own may pass it; host memory it may not.
     if !plan::is_guest(address, 0x28) {
@@ -33,10 +34,13 @@ pub(crate) unsafe extern "C" fn dispatch(index: u32, frame: *mut u64, entry: *mu
     NOW.entry.store(outer_entry, Ordering::Relaxed);
     NOW.caller.store(outer, Ordering::Relaxed);
     world::before_driver();
+    giant::leave();
     value
 }
 
 /// Lets others run. Called by [`trap_entry`](super::context::trap_entry) on the host stack.
 pub(crate) extern "C" fn trapped() {
+    giant::enter();
     world::trapped();
+    giant::leave();
 }

@@ -3,14 +3,14 @@
 //! Everything here can run in a signal handler on a machine whose memory a driver has damaged: it reads atomics and
 //! (checked) guest stack, and writes shared memory.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use nt::BugCheck;
 
 use super::last_words::{Kind, Pen};
 use super::processor::{self, NOW};
 use super::stack::{self, From, Stack};
-use super::{exit, ranges, sys, watch};
+use super::{exit, giant, ranges, sys, watch};
 use crate::plan;
 
 /// Text without allocation; what does not fit is cut off.
@@ -80,7 +80,7 @@ pub(crate) fn return_addresses(rsp: u64) -> impl Iterator<Item = u64> {
 
 fn write_moment(pen: &Pen<'_>) {
     pen.moment(
-        NOW.time.load(Ordering::Relaxed).cast_unsigned(),
+        processor::TIME.load(Ordering::Relaxed).cast_unsigned(),
         processor::number(),
         NOW.thread.load(Ordering::Relaxed),
         processor::irql().0,
@@ -88,7 +88,18 @@ fn write_moment(pen: &Pen<'_>) {
     );
 }
 
+/// One more than the processor whose thread ends the world, 0 while it lives.
+static DYING: AtomicU8 = AtomicU8::new(0);
+
 fn finish(kind: Kind, write: impl FnOnce(&Pen<'_>)) -> ! {
+    // Threads may die at the same time; the first one tells.
+    let mine = processor::number() + 1;
+    match DYING.compare_exchange(0, mine, Ordering::SeqCst, Ordering::SeqCst) {
+        Err(other) if other != mine && giant::is_on() => loop {
+            std::hint::spin_loop();
+        },
+        _ => {}
+    }
     // A second death while the first is being written changes nothing.
     if let Some(pen) = watch::pen().filter(|pen| !pen.is_done()) {
         write_moment(&pen);

@@ -13,7 +13,7 @@ use super::fault::{self, Text};
 use super::processor::{self, NOW};
 use super::stack::{self, From};
 use super::world::World;
-use super::{context, ranges};
+use super::{context, giant, ranges};
 use crate::plan;
 
 /// Most integer arguments of a driver routine.
@@ -261,9 +261,11 @@ impl Host for World {
         let used = if count <= 4 { 4 } else { ARGUMENTS };
         let before = self.kernel.get().map(|kernel| kernel.executive().apc_disable_counts());
         self.before_driver();
+        giant::leave();
         // SAFETY: GS and its slots are those of the current fiber; `used` is even and at least 4; the routine is the
         // caller's promise.
         let value = unsafe { context::enter_driver(routine, words.as_ptr(), used) };
+        giant::enter();
         if let (Some(before), Some(after)) =
             (before, self.kernel.get().map(|kernel| kernel.executive().apc_disable_counts()))
             && before != after

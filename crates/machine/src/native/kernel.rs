@@ -8,7 +8,7 @@ use record::{Module, Symbol, What};
 use super::channel::Channel;
 use super::shared::Shared;
 use super::world::World;
-use super::{confine, driver, exit, fork, memory, parallel, sys, trap, watch};
+use super::{confine, driver, exit, fork, giant, host_thread, memory, parallel, sys, trap, watch};
 use crate::wire::{Command, Reply};
 use crate::{Config, plan};
 
@@ -35,6 +35,16 @@ pub(crate) fn main() -> ! {
     }
     world.reseed(world.config().seed, None);
     let trapping = confine::confine();
+    if world.config().parallel {
+        if let Err(error) = host_thread::start(world) {
+            let processors = world.scheduler.processors();
+            let why = format!("{processors} processors need as many threads: {error}");
+            world.channel.send(&Reply::Refused(why));
+            sys::exit_now(exit::NO_MACHINE);
+        }
+        let text = "processors run at the same time; pageable memory stays accessible at DISPATCH_LEVEL";
+        world.record(What::Note { text: text.into(), details: Vec::new() });
+    }
     world.channel.send(&Reply::Booted {
         nonce: shared.nonce(),
         kernel: kernel_module(world),
@@ -44,6 +54,9 @@ pub(crate) fn main() -> ! {
     loop {
         let command = world.channel.receive();
         let reply = match command {
+            Command::Fork { .. } if giant::is_on() => {
+                Reply::Refused("a machine whose processors are threads cannot fork".into())
+            }
             Command::Fork { config, schedule } => match fork::fork(world, *config, schedule) {
                 Some(reply) => reply,
                 // This is the fork, and its parent asks first.

@@ -73,6 +73,10 @@ impl Machine {
             let what = "a machine has 1 to 64 processors";
             return Err(MachineError::Config(format!("{what}, not {}", config.processors)));
         }
+        if config.parallel && config.schedule.is_some() {
+            let what = "a schedule cannot order processors that run at the same time";
+            return Err(MachineError::Config(what.into()));
+        }
         let started = Instant::now();
         let nonce = nonce(started);
         let encoded =
@@ -410,7 +414,7 @@ impl Machine {
             ending
         });
         Outcome {
-            schedule: self.process.shared.schedule(),
+            schedule: if self.config.parallel { None } else { self.process.shared.schedule() },
             ending,
             events: std::mem::take(&mut self.process.events),
             modules: std::mem::take(&mut self.modules),

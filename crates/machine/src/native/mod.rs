@@ -23,7 +23,9 @@ mod fiber;
 mod fork;
 #[cfg(test)]
 mod fork_tests;
+mod giant;
 mod host;
+mod host_thread;
 mod identity;
 mod instructions;
 pub mod interrupt;

@@ -15,7 +15,7 @@ use record::{PageableSection, What};
 
 use super::sys::Access;
 use super::world::World;
-use super::{memory, processor};
+use super::{giant, memory, processor};
 use crate::plan;
 
 /// Position of paged pool among the pools.
@@ -48,7 +48,12 @@ pub(super) struct Paging {
 
 impl World {
     /// Shuts or opens pageable memory as the IRQL of driver code that runs next demands.
+    ///
+    /// Does nothing with `--parallel`: other processors run driver code meanwhile, at IRQLs of their own.
     pub(super) fn before_driver(&self) {
+        if giant::is_on() {
+            return;
+        }
         let raised = processor::irql() >= Irql::DISPATCH;
         if raised != self.paging.shut.get() {
             self.set_paged(!raised);

@@ -3,14 +3,16 @@
 //! On x64 Windows CR8 is the IRQL and `KPCR.Irql` a copy for debuggers; here the byte in the `KPCR` is the authority
 //! and CR8 is emulated from it. Processors are data: one host thread runs all of them, a piece of one and then a piece of another,
 //! and what is here *the* processor is the one whose piece runs. [`enter`] goes from one to the other; [`set_irql`] is the only
-//! place where an IRQL changes.
+//! place where an IRQL changes. With `--parallel` each has a host thread, which comes to it by [`inhabit`] and stays, and *the*
+//! processor is the calling thread's.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use nt::{Irql, KPCR, KPRCB, KSYSTEM_TIME, KTHREAD, KUSER_SHARED_DATA, Profile};
 
 use super::context;
-use super::memory;
+use super::{giant, memory};
 use crate::plan;
 
 /// Units of 100 ns in a clock tick (15.625 ms).
@@ -23,8 +25,6 @@ pub(crate) struct Moment {
     pub(crate) caller: AtomicU64,
     /// Host address of what the entry of that call stored, 0 for none.
     pub(crate) entry: AtomicU64,
-    /// Virtual time in 100 ns.
-    pub(crate) time: AtomicI64,
     /// Identifier of the current thread.
     pub(crate) thread: AtomicU32,
     /// Top of the current driver stack, 0 for none.
@@ -35,26 +35,83 @@ pub(crate) struct Moment {
     pub(crate) lowered: AtomicBool,
     /// How many DPC routines are running.
     pub(crate) dpc: AtomicU32,
+    /// Whether the processor's host thread runs driver code, without the giant lock.
+    pub(crate) in_driver: AtomicBool,
 }
 
-/// The processor that runs.
+impl Moment {
+    const fn new() -> Self {
+        Self {
+            caller: AtomicU64::new(0),
+            entry: AtomicU64::new(0),
+            thread: AtomicU32::new(0),
+            stack: AtomicU64::new(0),
+            host_guard: AtomicU64::new(0),
+            lowered: AtomicBool::new(false),
+            dpc: AtomicU32::new(0),
+            in_driver: AtomicBool::new(false),
+        }
+    }
+}
+
+/// Most processors of a machine.
+pub(crate) const MOST: usize = 64;
+
+/// Virtual time in 100 ns, the same for all processors.
+pub(crate) static TIME: AtomicI64 = AtomicI64::new(0);
+
+/// The processor that runs, where one host thread runs all of them.
 static HERE: AtomicU8 = AtomicU8::new(0);
 
-/// The moment of the processor that runs. Each fiber keeps its own while another one's is here.
-pub(crate) static NOW: Moment = Moment {
-    caller: AtomicU64::new(0),
-    entry: AtomicU64::new(0),
-    time: AtomicI64::new(0),
-    thread: AtomicU32::new(0),
-    stack: AtomicU64::new(0),
-    host_guard: AtomicU64::new(0),
-    lowered: AtomicBool::new(false),
-    dpc: AtomicU32::new(0),
-};
+thread_local! {
+    /// The processor that this host thread runs.
+    static MINE: Cell<u8> = const { Cell::new(0) };
+}
+
+/// One for each host thread that runs processors.
+static MOMENTS: [Moment; MOST] = [const { Moment::new() }; MOST];
+
+/// The [`Moment`] of the processor that runs. Each fiber keeps its own while another one's is here.
+#[derive(Debug)]
+pub(crate) struct Now;
+
+/// As above.
+pub(crate) static NOW: Now = Now;
+
+impl std::ops::Deref for Now {
+    type Target = Moment;
+
+    #[inline]
+    fn deref(&self) -> &Moment {
+        let index = if giant::is_on() { usize::from(mine()) } else { 0 };
+        &MOMENTS[index % MOST]
+    }
+}
+
+/// Returns the moment of processor `number`, where it has a host thread.
+pub(crate) fn moment(number: u8) -> &'static Moment {
+    &MOMENTS[usize::from(number) % MOST]
+}
+
+/// Returns the number of the processor that this host thread runs.
+///
+/// Never inlined: a fiber may go on in another host thread, and a caller that remembers where the variable of the thread lies would
+/// look at the one of the thread before.
+#[inline(never)]
+fn mine() -> u8 {
+    MINE.get()
+}
 
 /// Returns the number of the processor that runs. Callable from a signal handler.
+#[inline]
 pub(crate) fn number() -> u8 {
-    HERE.load(Ordering::Relaxed)
+    if giant::is_on() { mine() } else { HERE.load(Ordering::Relaxed) }
+}
+
+/// Makes the calling host thread that of processor `number`, for good.
+pub(crate) fn inhabit(number: u8) {
+    MINE.set(number);
+    set_gs(page(number));
 }
 
 /// Returns the address of the `KPCR` of processor `number`.
@@ -69,6 +126,10 @@ pub(crate) fn gs() -> u64 {
 
 /// Goes on with processor `number`.
 pub(crate) fn enter(number: u8) {
+    if giant::is_on() {
+        debug_assert_eq!(number, mine());
+        return;
+    }
     if HERE.swap(number, Ordering::Relaxed) != number {
         set_gs(page(number));
     }
@@ -78,7 +139,8 @@ pub(crate) fn enter(number: u8) {
 fn byte(offset: usize) -> &'static AtomicU8 {
     debug_assert!(offset < size_of::<KPCR>());
     let address = std::ptr::with_exposed_provenance_mut(gs() as usize + offset);
-    // SAFETY: the page is committed by `start` before anything runs and stays; drivers and host access it on one thread.
+    // SAFETY: the page is committed by `start` before anything runs and stays; all access is atomic, or one driver instruction on
+    // the thread of the processor.
     unsafe { AtomicU8::from_ptr(address) }
 }
 
@@ -215,7 +277,7 @@ fn fill_shared_data(profile: &Profile, processors: u8) {
 
 /// Brings the times in the shared page up to date. Called before a driver's read of it is answered.
 pub(crate) fn refresh_shared_data() {
-    let now = NOW.time.load(Ordering::Relaxed);
+    let now = TIME.load(Ordering::Relaxed);
     let times = [
         (std::mem::offset_of!(KUSER_SHARED_DATA, InterruptTime), now),
         (std::mem::offset_of!(KUSER_SHARED_DATA, SystemTime), executive::ke::BOOT_SYSTEM_TIME + now),

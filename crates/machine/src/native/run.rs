@@ -86,6 +86,7 @@ impl World {
             };
             self.start(thread, body)?;
         }
+        self.scheduler.set_clock(Own::Clock.thread());
         for processor in 0..idle_threads {
             // Zero on Windows, for all of them; here a schedule names threads by their identifiers, and those of others are
             // multiples of four.
@@ -135,6 +136,7 @@ impl World {
                 Some(job) => {
                     job(self);
                     self.jobs_done.set(self.jobs_done.get() + 1);
+                    self.scheduler.ring(0);
                 }
                 None => {
                     self.note_wait(Some((WaitKind::Step, 0)));
@@ -151,7 +153,7 @@ impl World {
             self.scheduler.park(None);
             if let Some(kernel) = self.kernel.get() {
                 kernel.executive().expire_timers();
-                self.next_timer.set(kernel.executive().next_deadline());
+                self.scheduler.next_timer.set(kernel.executive().next_deadline());
             }
         }
     }
@@ -193,7 +195,7 @@ impl World {
                 Pause::Until(time) => Some(time),
                 Pause::Never => None,
             };
-            let Some(next) = thread.into_iter().chain(self.next_timer.get()).min() else {
+            let Some(next) = thread.into_iter().chain(self.scheduler.next_timer.get()).min() else {
                 self.say_deadlock();
             };
             self.scheduler.pass(next - self.scheduler.now());

@@ -13,7 +13,11 @@
 //! will ever happen again, and that is told at once instead of after the time limit.
 //!
 //! Nothing of the host is locked or borrowed across a point: what a fiber holds there are NT's own locks.
+//!
+//! With `--parallel` each processor has a host thread, and [`lane`] says what differs.
 
+mod lane;
+mod place;
 mod tell;
 
 use std::cell::{Cell, RefCell};
@@ -26,8 +30,12 @@ use nt::{Irql, KTHREAD};
 use record::{Switch, Turn};
 
 use super::fiber::{DriverStack, Fiber, Spin, State};
-use super::policy::{Candidate, Order, Policy};
-use super::processor::{self, NOW};
+use super::giant;
+use super::policy::{Order, Policy};
+use super::processor::{self, TIME};
+
+use lane::Lane;
+use place::{Place, candidates, may_have};
 
 pub(crate) use tell::Parked;
 
@@ -48,22 +56,20 @@ pub(crate) struct Scheduler {
     count: u8,
     /// What each processor runs.
     processors: RefCell<Vec<Option<Rc<Fiber>>>>,
-    current: RefCell<Option<Rc<Fiber>>>,
+    /// One for each host thread.
+    lanes: Vec<Lane>,
     /// Whom the running thread was interrupted for.
     next: RefCell<Option<Place>>,
     /// Points since the processor that runs began its turn.
     slice: Cell<u32>,
     /// No deadline of a parked thread is earlier.
     earliest: Cell<i64>,
-    /// Context of [`Scheduler::run`] while a fiber runs.
-    back: Cell<u64>,
-}
-
-/// A fiber, and the processor it has or would get.
-#[derive(Clone, Debug)]
-struct Place {
-    fiber: Rc<Fiber>,
-    processor: u8,
+    /// The thread that lets timers expire.
+    clock: Cell<Option<NonNull<KTHREAD>>>,
+    /// When the next timer expires.
+    pub(crate) next_timer: Cell<Option<i64>>,
+    /// How many threads spin on locks.
+    spinning: Cell<u32>,
 }
 
 /// Why [`Scheduler::run`] stopped.
@@ -85,11 +91,13 @@ impl Scheduler {
             ready: RefCell::default(),
             count: processors,
             processors: RefCell::new(vec![None; usize::from(processors)]),
-            current: RefCell::default(),
+            lanes: (0..processors).map(|_| Lane::default()).collect(),
             next: RefCell::default(),
             slice: Cell::default(),
             earliest: Cell::new(i64::MAX),
-            back: Cell::default(),
+            clock: Cell::default(),
+            next_timer: Cell::default(),
+            spinning: Cell::default(),
         }
     }
 
@@ -101,6 +109,11 @@ impl Scheduler {
         }
     }
 
+    /// Says which thread lets timers expire.
+    pub(crate) fn set_clock(&self, thread: NonNull<KTHREAD>) {
+        self.clock.set(Some(thread));
+    }
+
     /// Returns the number of processors.
     pub(crate) fn processors(&self) -> u8 {
         self.count
@@ -108,12 +121,12 @@ impl Scheduler {
 
     /// Returns the virtual time in units of 100 ns.
     pub(crate) fn now(&self) -> i64 {
-        NOW.time.load(Ordering::Relaxed)
+        TIME.load(Ordering::Relaxed)
     }
 
     /// Lets `time` units pass.
     pub(crate) fn pass(&self, time: i64) {
-        NOW.time.store(self.now().saturating_add(time.max(0)), Ordering::Relaxed);
+        TIME.store(self.now().saturating_add(time.max(0)), Ordering::Relaxed);
     }
 
     /// Adds a thread. `None`: no room for another.
@@ -123,7 +136,7 @@ impl Scheduler {
         let fiber = Fiber::new(thread, id, DriverStack::new(number)?, body).ok()?;
         fiber.priority.set(self.policy.priority());
         self.fibers.borrow_mut().push(Rc::clone(&fiber));
-        self.ready.borrow_mut().push_back(fiber);
+        self.enqueue(fiber);
         Some(())
     }
 
@@ -146,7 +159,7 @@ impl Scheduler {
     }
 
     fn current(&self) -> Rc<Fiber> {
-        match &*self.current.borrow() {
+        match &*self.lane().current.borrow() {
             Some(fiber) => Rc::clone(fiber),
             None => panic!("no thread is running"),
         }
@@ -154,25 +167,37 @@ impl Scheduler {
 
     /// Runs fibers until `done`, or until nobody can run. Called on the scheduler's own stack.
     pub(crate) fn run(&self, done: impl Fn() -> bool) -> Option<Pause> {
+        if giant::is_on() {
+            return self.run_beside(&done);
+        }
         while !done() {
-            let Some(Place { fiber, processor }) = self.take() else {
-                let first = self.deadlines().min();
-                return Some(first.map_or(Pause::Never, Pause::Until));
-            };
-            self.seat(&fiber, processor);
-            *self.current.borrow_mut() = Some(Rc::clone(&fiber));
-            fiber.resume(&self.back);
-            *self.current.borrow_mut() = None;
-            if fiber.state.get() != State::Running {
-                self.processors.borrow_mut()[usize::from(fiber.processor.get())] = None;
-                // What an idle processor is at.
-                processor::set_irql(Irql::PASSIVE);
-            }
-            if fiber.state.get() == State::Ended {
-                self.fibers.borrow_mut().retain(|other| !Rc::ptr_eq(other, &fiber));
-            }
+            let Some(place) = self.take() else { return Some(self.pause()) };
+            self.turn(&place);
         }
         None
+    }
+
+    /// Says what to wait for when nobody can run.
+    fn pause(&self) -> Pause {
+        self.deadlines().min().map_or(Pause::Never, Pause::Until)
+    }
+
+    /// Runs a fiber until it switches.
+    fn turn(&self, place: &Place) {
+        let Place { fiber, processor } = place;
+        self.seat(fiber, *processor);
+        let lane = self.lane();
+        *lane.current.borrow_mut() = Some(Rc::clone(fiber));
+        fiber.resume(&lane.back);
+        *lane.current.borrow_mut() = None;
+        if fiber.state.get() != State::Running {
+            self.processors.borrow_mut()[usize::from(fiber.processor.get())] = None;
+            // What an idle processor is at.
+            processor::set_irql(Irql::PASSIVE);
+        }
+        if fiber.state.get() == State::Ended {
+            self.fibers.borrow_mut().retain(|other| !Rc::ptr_eq(other, fiber));
+        }
     }
 
     /// Gives `processor` to `fiber`, and makes whoever has it wait for one.
@@ -191,12 +216,15 @@ impl Scheduler {
         let before = self.processors.borrow_mut()[usize::from(processor)].replace(Rc::clone(fiber));
         if let Some(before) = before {
             before.state.set(State::Ready);
-            self.ready.borrow_mut().push_back(before);
+            self.enqueue(before);
         }
     }
 
     /// Lets others run until nobody can, but not for more than `most` turns, and fewer where the policy says so.
     pub(crate) fn settle(&self, most: u32) {
+        if giant::is_on() {
+            return self.settle_beside(most);
+        }
         let turns = self.policy.turns(most);
         for turn in 0..most {
             if self.nobody() || self.policy.goes_on(turn >= turns) {
@@ -221,7 +249,7 @@ impl Scheduler {
         if self.ready.borrow().is_empty() {
             for fiber in self.due() {
                 fiber.state.set(State::Ready);
-                self.ready.borrow_mut().push_back(fiber);
+                self.enqueue(fiber);
             }
         }
         self.skip_spinners();
@@ -241,52 +269,6 @@ impl Scheduler {
         }
         let chosen = self.policy.choose(&candidates(&places));
         places.into_iter().nth(chosen)
-    }
-
-    fn running(&self, processor: u8) -> Option<Rc<Fiber>> {
-        self.processors.borrow()[usize::from(processor)].clone()
-    }
-
-    /// Returns the IRQL that `processor` runs at.
-    fn irql(&self, processor: u8) -> Irql {
-        if processor == processor::number() && self.current.borrow().is_some() {
-            return processor::irql();
-        }
-        self.running(processor).map_or(Irql::PASSIVE, |fiber| fiber.irql())
-    }
-
-    /// Returns who could run, in the order of turn; `in_vain` spinners left out. While nobody runs (`all`) from this processor on; at
-    /// a point the others only, from the next processor on.
-    fn places(&self, all: bool) -> Vec<Place> {
-        let (here, count) = (processor::number(), self.processors());
-        let mut waiting: Vec<Rc<Fiber>> = self.ready.borrow().iter().cloned().collect();
-        waiting.extend(self.due());
-        waiting.retain(|fiber| fiber.can_go_on());
-        let mut places = Vec::new();
-        // A thread that keeps this processor has had its turn.
-        let first = u8::from(!all || self.running(here).is_some());
-        let last = if all { first + count } else { count };
-        for processor in (first..last).map(|offset| (here + offset) % count) {
-            match self.running(processor) {
-                Some(fiber) if fiber.can_go_on() => places.push(Place { fiber, processor }),
-                Some(_) => {}
-                None => {
-                    let next = waiting.iter().position(|fiber| may_have(fiber, processor));
-                    places.extend(next.map(|index| Place { fiber: waiting.remove(index), processor }));
-                }
-            }
-        }
-        // Who is left could have an idle processor instead of another thread, or one whose thread can be interrupted.
-        let around = (0..count).map(|offset| (here + offset) % count);
-        let idle =
-            around.clone().filter(|number| (all || *number != here) && self.running(*number).is_none());
-        let below = around.filter(|number| self.irql(*number) < Irql::DISPATCH);
-        let free: Vec<u8> = idle.chain(below).collect();
-        places.extend(waiting.into_iter().filter_map(|fiber| {
-            let processor = free.iter().copied().find(|number| may_have(&fiber, *number))?;
-            Some(Place { fiber, processor })
-        }));
-        places
     }
 
     /// Puts those behind everybody else whose turn it would be and who would spin in vain.
@@ -364,7 +346,7 @@ impl Scheduler {
             self.earliest.set(self.earliest.get().min(deadline));
         }
         fiber.state.set(State::Parked(deadline));
-        fiber.suspend(&self.back);
+        self.suspend(&fiber);
     }
 
     /// Lets `thread` go on, or not park the next time.
@@ -372,7 +354,7 @@ impl Scheduler {
         let Some(fiber) = self.find(thread) else { return };
         if let State::Parked(_) = fiber.state.get() {
             fiber.state.set(State::Ready);
-            self.ready.borrow_mut().push_back(fiber);
+            self.enqueue(fiber);
         } else {
             fiber.token.set(true);
         }
@@ -380,7 +362,9 @@ impl Scheduler {
 
     /// Lets the others that can run go first. Returns whether there were any.
     pub(crate) fn give_way(&self) -> bool {
-        if !self.are_others() {
+        let others = if giant::is_on() { self.wants_this() } else { self.are_others() };
+        if !others {
+            giant::pass();
             return false;
         }
         let fiber = self.current();
@@ -394,9 +378,20 @@ impl Scheduler {
     fn wait_turn(&self, fiber: &Rc<Fiber>) {
         if processor::irql() < Irql::DISPATCH {
             fiber.state.set(State::Ready);
-            self.ready.borrow_mut().push_back(Rc::clone(fiber));
+            self.enqueue(Rc::clone(fiber));
         }
-        fiber.suspend(&self.back);
+        self.suspend(fiber);
+    }
+
+    /// Leaves the host thread to whoever is next. Returns when `fiber` runs again, maybe in another host thread.
+    fn suspend(&self, fiber: &Fiber) {
+        fiber.suspend(&self.lane().back);
+    }
+
+    /// Adds a thread to those that wait for a processor.
+    fn enqueue(&self, fiber: Rc<Fiber>) {
+        self.ring_for(&fiber);
+        self.ready.borrow_mut().push_back(fiber);
     }
 
     /// Waits a turn for the lock at `lock` to change.
@@ -404,7 +399,9 @@ impl Scheduler {
         let fiber = self.current();
         fiber.spin.set(Some(Spin::on(lock)));
         fiber.priority.set(self.policy.lowest());
+        self.spinning.set(self.spinning.get() + 1);
         self.wait_turn(&fiber);
+        self.spinning.set(self.spinning.get() - 1);
         fiber.spin.set(None);
     }
 
@@ -424,8 +421,12 @@ impl Scheduler {
 
     /// A scheduling point: interrupts the thread, or lets another processor go on, where the policy says so.
     pub(crate) fn point(&self) {
-        let Some(fiber) = self.current.borrow().clone() else { return };
+        let Some(fiber) = self.lane().current.borrow().clone() else { return };
         self.move_away(&fiber);
+        if giant::is_on() {
+            self.ring_spinners();
+            return giant::pass();
+        }
         if !self.are_others() {
             return;
         }
@@ -444,7 +445,7 @@ impl Scheduler {
         if leaves {
             self.wait_turn(&fiber);
         } else {
-            fiber.suspend(&self.back);
+            self.suspend(&fiber);
         }
     }
 
@@ -463,8 +464,9 @@ impl Scheduler {
             return;
         }
         fiber.state.set(State::Ready);
+        self.ring_for(fiber);
         self.ready.borrow_mut().push_front(Rc::clone(fiber));
-        fiber.suspend(&self.back);
+        self.suspend(fiber);
     }
 
     /// Ends the current fiber.
@@ -474,21 +476,7 @@ impl Scheduler {
         let last = Rc::as_ptr(&fiber);
         drop(fiber);
         // SAFETY: the list, and `run` on its own stack, keep the fiber until `run` goes on, which frees it.
-        unsafe { &*last }.suspend(&self.back);
+        self.suspend(unsafe { &*last });
         panic!("a fiber ran after its end")
     }
-}
-
-/// Returns whether `fiber` may run on `processor`.
-fn may_have(fiber: &Rc<Fiber>, processor: u8) -> bool {
-    fiber.affinity.get().is_none_or(|set| set >> processor & 1 != 0)
-}
-
-/// What the policy is told of threads.
-fn candidates(places: &[Place]) -> Vec<Candidate> {
-    let candidate = |place: &Place| Candidate {
-        turn: Turn::Thread { id: place.fiber.id, processor: place.processor },
-        priority: place.fiber.priority.get(),
-    };
-    places.iter().map(candidate).collect()
 }

@@ -4,7 +4,8 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::time::Duration;
 
 /// What a page allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -350,4 +351,47 @@ pub(crate) fn is_readable(address: u64) -> bool {
     // SAFETY: the call changes nothing, and the kernel checks the address.
     let result = unsafe { libc::syscall(libc::SYS_rt_sigprocmask, usize::MAX, set, nothing, 8_usize) };
     result == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::EFAULT)
+}
+
+/// Sleeps while `word` is `seen`, for at most `time`, until a wake for one of `bits`. Returns whether the time was up; there are
+/// other reasons to return.
+pub(crate) fn futex_wait(word: &AtomicU32, seen: u32, bits: u32, time: Option<Duration>) -> bool {
+    let operation = libc::FUTEX_WAIT_BITSET | libc::FUTEX_PRIVATE_FLAG;
+    // For this operation a time is a moment of the monotonic clock, which nothing here may read; the other one takes a span, and
+    // wakes for any bit.
+    let span = time.map(|time| libc::timespec {
+        tv_sec: time.as_secs() as libc::time_t,
+        tv_nsec: libc::c_long::from(time.subsec_nanos()),
+    });
+    let (operation, span) = match &span {
+        Some(span) => (libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, std::ptr::from_ref(span)),
+        None => (operation, std::ptr::null()),
+    };
+    let nothing = std::ptr::null::<u32>();
+    // SAFETY: the word lives as long as the call, and so does the time, where there is one.
+    let result =
+        unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, seen, span, nothing, bits) };
+    result < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ETIMEDOUT)
+}
+
+/// Wakes whoever sleeps on `word` for one of `bits`.
+pub(crate) fn futex_wake(word: &AtomicU32, bits: u32) {
+    let operation = libc::FUTEX_WAKE_BITSET | libc::FUTEX_PRIVATE_FLAG;
+    let (no_time, nothing) = (std::ptr::null::<libc::timespec>(), std::ptr::null::<u32>());
+    // SAFETY: the word is live; the call changes no memory.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, i32::MAX, no_time, nothing, bits) };
+}
+
+/// Returns the calling thread's number.
+pub(crate) fn thread_number() -> i32 {
+    // SAFETY: plain system call.
+    unsafe { libc::gettid() }
+}
+
+/// Sends `signal` to thread `number` of this process. Callable from a signal handler.
+pub(crate) fn signal_thread(number: i32, signal: libc::c_int) {
+    // SAFETY: plain system call.
+    let process = unsafe { libc::getpid() };
+    // SAFETY: as above.
+    unsafe { libc::syscall(libc::SYS_tgkill, process, number, signal) };
 }

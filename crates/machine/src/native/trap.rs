@@ -15,7 +15,7 @@ use super::fault::{self, RIP, RSP, Text, Trapped};
 use super::place::Place;
 use super::processor::{self, NOW};
 use super::registers::Context;
-use super::{exit, instructions, stack, sys, world};
+use super::{exit, giant, instructions, stack, sys, world};
 use crate::plan;
 
 /// `STATUS_ACCESS_VIOLATION`.
@@ -62,6 +62,7 @@ extern "C" fn on_trap(signal: libc::c_int, info: *mut libc::siginfo_t, context: 
     if !plan::is_guest(context.word(RIP), 1) && instructions::of_host(&mut context) {
         return;
     }
+    let _held = giant::hold();
     let mut registers = context.words();
     // Both leave RIP behind the instruction; Windows reports the instruction.
     registers[RIP] -= match (signal, context.vector()) {

@@ -6,19 +6,21 @@
 
 use std::os::fd::RawFd;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use super::fault::{self, RIP};
 use super::last_words::{Kind, Pen};
 use super::process::ASK;
 use super::registers::Context;
 use super::shared::Shared;
-use super::{exit, sys};
+use super::{exit, host_thread, sys};
 
 /// Milliseconds between two looks at the parent.
 const TICK: u32 = 100;
 
 static SOCKET: AtomicI32 = AtomicI32::new(-1);
+/// Whether the parent asked where the machine is.
+static ASKED: AtomicBool = AtomicBool::new(false);
 static SHARED: OnceLock<&'static Shared> = OnceLock::new();
 
 /// Returns where last words go. Callable from a signal handler.
@@ -66,6 +68,12 @@ extern "C" fn on_tick(_signal: libc::c_int, _info: *mut libc::siginfo_t, _contex
 }
 
 extern "C" fn on_ask(_signal: libc::c_int, _info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // The signal goes to any thread of the process; one of the others may have more to tell.
+    if !ASKED.swap(true, Ordering::Relaxed)
+        && let Some(thread) = host_thread::busiest()
+    {
+        return sys::signal_thread(thread, ASK);
+    }
     // SAFETY: the kernel passes a valid context to an `SA_SIGINFO` handler; it is this handler's alone.
     if let Some(context) = unsafe { Context::new(context) } {
         let registers = context.words();

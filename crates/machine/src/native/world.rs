@@ -1,8 +1,8 @@
 //! Everything a kernel process is: the platform beneath the executive, and the host beneath the exports.
 //!
-//! Lives on one host thread. Fibers interleave where [`Scheduler`] says and nowhere else, so plain cells do for state,
-//! as long as no borrow is held across a call into driver code or into the scheduler; each method here borrows for the
-//! length of one statement or of code that does neither.
+//! One host thread at a time is here: there is only one, or it has the [giant lock](super::giant). Fibers interleave where [`Scheduler`]
+//! says and nowhere else, so plain cells do for state, as long as no borrow is held across a call into driver code or into the
+//! scheduler; each method here borrows for the length of one statement or of code that does neither.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
@@ -68,11 +68,10 @@ pub(crate) struct World {
     emulated: RefCell<BTreeSet<u64>>,
     pub(super) jobs: RefCell<VecDeque<super::run::Job>>,
     pub(super) jobs_done: Cell<u64>,
-    pub(super) next_timer: Cell<Option<i64>>,
     pub(super) waits: super::waits::Waits,
 }
 
-// SAFETY: a kernel process has one host thread; nothing of the world is ever touched from another.
+// SAFETY: a kernel process has one host thread, or the one that touches the world has the giant lock, which orders them.
 unsafe impl Sync for World {}
 // SAFETY: as above.
 unsafe impl Send for World {}
@@ -216,7 +215,6 @@ impl World {
             emulated: RefCell::default(),
             jobs: RefCell::default(),
             jobs_done: Cell::new(0),
-            next_timer: Cell::new(None),
             waits: super::waits::Waits::default(),
         }));
         let world: &'static Self = world;

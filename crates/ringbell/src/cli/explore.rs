@@ -92,6 +92,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         return Err(Failure::new(format!("{named} makes one call fail, and `--faults` each in turn"))
             .hint("leave one of the two out"));
     }
+    if scenario.config.parallel {
+        return Err(Failure::new("a search orders the threads itself, and nothing orders processors that run at the same time")
+            .hint("leave out `--parallel`, in a scenario `parallel-processors`; several `--cpus` are searched as well as one"));
+    }
     if arguments.faults {
         return faults::run(&scenario, arguments.schedules, arguments.format);
     }

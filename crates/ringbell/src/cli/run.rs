@@ -53,6 +53,10 @@ pub(super) struct Told {
     /// Virtual processors, 1 to 64 [default: 1]
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     cpus: Option<String>,
+    /// Run the processors at the same time, each in a host thread: what happens is then no function of a seed, and pageable memory
+    /// stays accessible at DISPATCH_LEVEL [default: 2 processors]
+    #[arg(long)]
+    parallel: bool,
     /// Play this schedule again, as a report shows it (`s1:12=256,40=step`), instead of the seed's
     #[arg(long, value_name = "TEXT")]
     schedule: Option<String>,
@@ -128,6 +132,12 @@ impl Told {
         if let Some(text) = &self.cpus {
             config.processors = scenario::processors(text)?;
         }
+        if self.parallel {
+            config.parallel = true;
+            if self.cpus.is_none() {
+                config.processors = config.processors.max(scenario::PARALLEL_PROCESSORS);
+            }
+        }
         if let Some(text) = &self.schedule {
             config.schedule = Some(scenario::schedule(text)?);
         }
@@ -136,6 +146,17 @@ impl Told {
         }
         if let Some(limit) = self.event_limit {
             config.event_limit = limit;
+        }
+        if config.parallel {
+            let option = self.names_schedule().next().map(|option| format!("`{option}`"));
+            let key =
+                || scenario.names_schedule.first().map(|(key, place)| format!("{place}: the key `{key}`"));
+            if let Some(what) = option.or_else(key) {
+                let message = format!("{what} cannot order processors that run at the same time");
+                let hint =
+                    "leave out what names an order, or `--parallel`, in a scenario `parallel-processors`";
+                return Err(Failure::new(message).hint(hint));
+            }
         }
         config.trace_exports |= self.trace;
         let rules = |names: &[String]| {

@@ -35,7 +35,7 @@ pub use levels::{Level, Levels, rule};
 pub use mistake::{Mistake, Place, printable};
 pub use play::{Player, Stopped};
 pub use read::profile;
-pub use schedule::{fault, processors, schedule, seed};
+pub use schedule::{PARALLEL_PROCESSORS, fault, processors, schedule, seed};
 pub use schema::schema;
 pub use settings::{help, reference};
 pub use steps::event;

@@ -9,6 +9,7 @@ use toml::de::DeTable;
 use super::cast::Cast;
 use super::driver::{read_limited, shown};
 use super::mistake::printable;
+use super::schedule::PARALLEL_PROCESSORS;
 use super::settings::{FINDING, RUN, STEP, TOP};
 use super::source::Source;
 use super::value::{Item, Table, Value};
@@ -158,6 +159,19 @@ impl Reader<'_> {
         }
         if let Some(value) = top.get("cpus") {
             config.processors = value.number(1, 64)? as u8;
+        }
+        if let Some(value) = top.get("parallel-processors") {
+            config.parallel = value.truth()?;
+            let order = ["seed", "schedule"].into_iter().find(|key| top.get(key).is_some());
+            if let Some(key) = order.filter(|_| config.parallel) {
+                let message = format!("`{key}` cannot order processors that run at the same time");
+                return Err(
+                    value.wrong(Mistake::new(message, format!("leave out `parallel-processors` or `{key}`")))
+                );
+            }
+            if config.parallel && top.get("cpus").is_none() {
+                config.processors = PARALLEL_PROCESSORS;
+            }
         }
         if let Some(value) = top.get("schedule") {
             config.schedule = Some(schedule(value.text()?).map_err(|mistake| value.wrong(mistake))?);

@@ -42,6 +42,9 @@ pub fn schedule(text: &str) -> Result<Schedule, Mistake> {
     Ok(text.parse::<Schedule>()?)
 }
 
+/// Processors where they run at the same time and nobody says how many: enough for two threads to meet.
+pub const PARALLEL_PROCESSORS: u8 = 2;
+
 /// Reads a number of processors.
 ///
 /// # Errors

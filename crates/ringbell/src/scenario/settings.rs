@@ -72,6 +72,12 @@ pub(super) const TOP: Keys = Keys {
         ),
         key("cpus", "a number", "4", "virtual processors, 1 to 64"),
         key(
+            "parallel-processors",
+            "`true` or `false`",
+            "true",
+            "whether the processors, 2 unless `cpus` says otherwise, run at the same time; goes with no `seed` or `schedule`",
+        ),
+        key(
             "schedule",
             "a text",
             r#""s1:12=256,40=step""#,

@@ -170,6 +170,12 @@ fn schedule(report: &Report, out: &mut String) {
             let count = schedule.switches.len();
             let _ = writeln!(out, "\nschedule of {count} switches (`--format json` shows it)");
         }
+        None if report.parallel => {
+            let _ = writeln!(
+                out,
+                "\nno schedule: processors ran at the same time, and this run cannot be had again"
+            );
+        }
         None => {
             let _ = writeln!(out, "\nschedule of too many switches to be kept");
         }
