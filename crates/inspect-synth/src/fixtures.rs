@@ -50,6 +50,7 @@ fixtures! {
     security_removed,
     single_with_two,
     references_too_few,
+    registration_unlinked,
     routine_busy,
     unregister_waits,
     lock_held,
@@ -248,6 +249,14 @@ fn routine_busy(world: &mut World) -> u64 {
     body
 }
 
+fn registration_unlinked(world: &mut World) -> u64 {
+    let body = world.named("PowerState").body;
+    let all = world.registrations(body);
+    world.memory.put64(all[0], all[2]);
+    world.memory.put64(all[2] + 8, all[0]);
+    0
+}
+
 fn unregister_waits(world: &mut World) -> u64 {
     let body = routine_busy(world);
     let registration = world.registrations(body)[1];
@@ -300,6 +309,32 @@ pub fn freed_remnant(world: &mut World, block_is_free: bool) -> u64 {
         object.block.free(&mut world.memory);
     }
     object.body
+}
+
+/// Registers a routine and frees the registration again, unlinked, as unregistering does. Returns where it lay.
+pub fn freed_registration(world: &mut World) -> u64 {
+    let body = world.named("VendorEvents").body;
+    let block = world.take(false, 0x30, *b"CBRe");
+    let routine = world.module("vendor.sys").at(0x1500);
+    world.write_registration(block.start, body, routine, 0);
+    block.free(&mut world.memory);
+    block.start
+}
+
+/// Puts a thread on the wait list of an event in the kernel's data. `new` tells where a wait block has its thread: since Windows 8 at
+/// 0x18. Returns the event.
+pub fn waiting_thread(world: &mut World, new: bool, thread: u64) -> u64 {
+    let event = world.at(0x20_2180);
+    let block = world.take(false, 0x30, *b"Wait").start;
+    world.memory.put8(event + 2, 6);
+    for (at, value) in [(event + 8, block), (event + 0x10, block), (block, event + 8), (block + 8, event + 8)]
+    {
+        world.memory.put64(at, value);
+    }
+    let at = if new { 0x18 } else { 0x10 };
+    world.memory.put64(block + at, thread);
+    world.memory.put64(block + at + 8, event);
+    event
 }
 
 /// Puts bytes that look like objects into pages that have nothing to do with them, some of them not mapped at all.

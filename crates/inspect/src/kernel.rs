@@ -267,6 +267,10 @@ impl<'i> Kernel<'i> {
             })
             .collect();
         kernel.modules_found_by = (!kernel.modules.is_empty()).then_some(ModulesFoundBy::Triage);
+        kernel.unloaded.clone_from(&triage.unloaded);
+        if kernel.unloaded.is_none() {
+            kernel.notes.push(KernelNote::NoUnloaded { why: "the dump has no list of them".to_owned() });
+        }
         kernel.base = match kernel.debugger_data {
             Some(data) if data.kern_base != 0 => Some((data.kern_base, BaseFoundBy::DebuggerData)),
             _ => kernel.modules.first().map(|module| (module.base, BaseFoundBy::ModuleList)),

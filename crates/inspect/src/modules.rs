@@ -52,7 +52,7 @@ pub struct UnloadedModule {
     pub start: u64,
     /// Where it ended.
     pub end: u64,
-    /// When it was unloaded: 100 ns since 1601, UTC.
+    /// When it was unloaded: 100 ns since 1601, UTC; 0 in a triage dump, which does not tell.
     pub time: u64,
 }
 

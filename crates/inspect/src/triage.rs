@@ -8,6 +8,7 @@ use crate::dump::{HEADER_SIZE, truncated};
 use crate::error::OpenError;
 use crate::fields::{u16_at, u32_at, u64_at};
 use crate::memory::{KernelRange, Memory, Missing, PartialRead, Why};
+use crate::modules::UnloadedModule;
 use crate::note::Note;
 use crate::runs::Run;
 use crate::source::Source;
@@ -18,6 +19,10 @@ const MAX_ENTRIES: u64 = 1 << 14;
 const TRIAGE_SIZE: usize = 0x80;
 /// Bytes of a `DUMP_DRIVER_ENTRY64`: the name's offset, then a `KLDR_DATA_TABLE_ENTRY`.
 const DRIVER_SIZE: u64 = 0xA8;
+/// Bytes of a `DUMP_UNLOADED_DRIVERS64`: a `UNICODE_STRING64` whose text of twelve characters at most follows it, start and end.
+const UNLOADED_SIZE: usize = 0x38;
+/// The most unloaded drivers (`MI_UNLOADED_DRIVERS`).
+const MAX_UNLOADED: u64 = 50;
 /// The most characters of a driver's name.
 const MAX_NAME: u32 = 1024;
 
@@ -37,6 +42,8 @@ pub(crate) struct Triage {
     /// Sorted by virtual address; `first` is virtual here. None overlaps another.
     ranges: Vec<Run>,
     pub(crate) drivers: Vec<TriageDriver>,
+    /// Unloaded drivers; `None` when the dump has no list of them.
+    pub(crate) unloaded: Option<Vec<UnloadedModule>>,
     pub(crate) debugger_data: Vec<u8>,
 }
 
@@ -86,9 +93,10 @@ impl Triage {
         let bytes = ranges.iter().map(|range| range.length).sum();
         notes.push(Note::Triage { ranges: ranges.len(), bytes });
         let drivers = drivers(&head, &source, notes)?;
+        let unloaded = unloaded(&head, &source)?;
         let size = u32_at(&head, 0x74).min(0x1000) as usize;
         let debugger_data = source.read_up_to(u64::from(u32_at(&head, 0x70)), size)?;
-        Ok(Self { source, ranges, drivers, debugger_data })
+        Ok(Self { source, ranges, drivers, unloaded, debugger_data })
     }
 
     /// Returns the captured ranges of virtual memory, sorted.
@@ -127,6 +135,28 @@ fn drivers(head: &[u8], source: &Source, notes: &mut Vec<Note>) -> Result<Vec<Tr
         });
     }
     Ok(drivers)
+}
+
+/// Reads the list of unloaded drivers: a count, then the entries.
+fn unloaded(head: &[u8], source: &Source) -> Result<Option<Vec<UnloadedModule>>, OpenError> {
+    let offset = u64::from(u32_at(head, 0x18));
+    if offset < HEADER_SIZE as u64 || offset >= source.len() {
+        return Ok(None);
+    }
+    let count = u64::from(u32_at(&source.read_up_to(offset, 4)?, 0)).min(MAX_UNLOADED);
+    let table = source.read_up_to(offset + 8, count as usize * UNLOADED_SIZE)?;
+    let mut modules = Vec::new();
+    for entry in table.chunks_exact(UNLOADED_SIZE) {
+        let (start, end) = (u64_at(entry, 0x28), u64_at(entry, 0x30));
+        if start != 0 && end > start {
+            let units = usize::from(u16_at(entry, 0) / 2).min(12);
+            let text: Vec<u16> =
+                entry[0x10..].chunks_exact(2).take(units).map(|unit| u16_at(unit, 0)).collect();
+            let name = Ok(String::from_utf16_lossy(&text));
+            modules.push(UnloadedModule { name, start, end, time: 0 });
+        }
+    }
+    Ok(Some(modules))
 }
 
 /// Reads a `DUMP_STRING`: a count of characters, then UTF-16.

@@ -273,6 +273,14 @@ pub struct UnloadedRange {
     pub size: u64,
 }
 
+/// A thread that waits in `ExUnregisterCallback` for calls of the routine to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Waiter {
+    /// Address of its `KTHREAD`.
+    pub thread: u64,
+}
+
 /// Everything found in one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -295,6 +303,8 @@ pub struct Inspection {
     pub modules: Value<u64>,
     /// Unloaded modules.
     pub unloaded: Value<Vec<UnloadedRange>>,
+    /// Threads that wait on `ExpCallbackEvent`, which all of `ExUnregisterCallback` waits on.
+    pub waiters: Value<Vec<Waiter>>,
     /// The three views.
     pub views: Vec<ViewResult>,
     /// Callback objects, sorted by name and address.

@@ -32,7 +32,7 @@ pub use fault::{FaultId, FaultPlan};
 pub use finding::{Finding, RuleId, Severity};
 pub use found::{
     Anomaly, Because, Confidence, Evidence, FoundListener, FoundObject, Inspection, Remnant, UnloadedRange,
-    Value, ViewResult,
+    Value, ViewResult, Waiter,
 };
 pub use module::{KERNEL, Located, Module, Modules, Symbol};
 pub use object::{ListenerSnapshot, NamespaceEntry, ObjectSnapshot, Snapshot};

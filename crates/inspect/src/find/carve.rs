@@ -40,6 +40,8 @@ pub(crate) struct Carved {
     pub(crate) look_alikes: usize,
     /// Places with the signature in pages that the kernel does not map.
     pub(crate) unmapped: usize,
+    /// Pool headers of registrations, by address.
+    pub(crate) registrations: Vec<u64>,
     /// Pool headers of registrations whose body is not in the image, by address of the header.
     pub(crate) headless: Vec<u64>,
     pub(crate) cut: Option<String>,
@@ -135,12 +137,15 @@ pub(crate) fn carve(
             Hit::Registration(header) => {
                 if memory.array::<REGISTRATION>(header.wrapping_add(0x10)).is_err() {
                     carved.headless.push(header);
+                } else if carved.registrations.len() < MAX_BODIES {
+                    carved.registrations.push(header);
                 }
             }
         }
     }
     carved.bodies.sort_unstable();
     carved.headless.sort_unstable();
+    carved.registrations.sort_unstable();
     Some(carved)
 }
 

@@ -46,6 +46,7 @@ kinds! {
     NodeWithoutSignature "node-without-signature": "torn acquisition";
     ListenerOfAnother "listener-of-another": "torn acquisition";
     RegistrationDoesNotFit "registration-does-not-fit": "torn acquisition";
+    RegistrationNotListed "registration-not-listed": "caught while it was registered or unregistered, or torn acquisition";
     UnregisterWaits "unregister-waits": "caught while a notify was in progress";
     RoutineBusy "routine-busy": "caught while a notify was in progress";
     RoutineOutsideModules "routine-outside-modules":

@@ -18,9 +18,11 @@ mod judge;
 mod kind;
 mod namespace;
 mod object;
+mod orphan;
 mod place;
 mod ring;
 mod shape;
+mod waiters;
 mod walk;
 mod words;
 
@@ -150,6 +152,11 @@ impl<'s, 'i> Search<'s, 'i> {
             ),
             modules,
             unloaded,
+            waiters: waiters::read(
+                kernel.memory(),
+                &Shape::of(profile),
+                options.symbols.global("ExpCallbackEvent"),
+            ),
             views: Vec::new(),
             objects: Vec::new(),
             findings: Vec::new(),
@@ -357,6 +364,10 @@ impl<'s, 'i> Search<'s, 'i> {
                 "the kernel counts {counted} objects of the type Callback, {} were found",
                 objects.len()
             ));
+        }
+        if let Some(carved) = &self.carved {
+            let places = Places::new(self.kernel);
+            orphan::tell(&mut self.out, memory, &carved.registrations, &objects, &places);
         }
         assemble::assemble(
             &mut self.out,

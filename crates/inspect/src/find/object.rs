@@ -13,6 +13,9 @@ use crate::memory::{Memory, MemoryExt as _, Missing};
 /// The most registrations of one object that are followed.
 pub(crate) const MAX_LISTENERS: usize = 16_384;
 
+/// Bit of `PoolType` while a block is in use, on every version that this reads.
+pub(crate) const IN_USE: u8 = 0x02;
+
 /// How an object's pool block looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pool {
@@ -120,7 +123,8 @@ impl Object {
 }
 
 impl Registration {
-    fn read(memory: &dyn Memory, at: u64) -> Result<Self, Missing> {
+    /// Reads the registration at an address.
+    pub(crate) fn read(memory: &dyn Memory, at: u64) -> Result<Self, Missing> {
         let bytes: [u8; REGISTRATION] = memory.array(at)?;
         let layout = &CALLBACK_REGISTRATION::LAYOUT;
         let place = |name| offset(layout, name) as usize;
@@ -138,8 +142,6 @@ impl Registration {
 
 /// Reads the header of the pool block that should begin at `block`.
 fn pool(memory: &dyn Memory, block: u64) -> Result<Pool, Missing> {
-    /// Bit of `PoolType` while a block is in use, on every version that this reads.
-    const IN_USE: u8 = 0x02;
     let layout = &POOL_HEADER::LAYOUT;
     let found = memory.u32(block.wrapping_add(offset(layout, "PoolTag")))?;
     if found != tag::CALL && found != tag::CALL_PROTECTED {

@@ -48,6 +48,7 @@ const EXPECTED: &[(&str, &[&str], &str)] = &[
         &["too-few-references"],
         "the reference count is 3, but name and registrations hold 5",
     ),
+    ("registration_unlinked", &["registration-not-listed"], "whose list does not hold it"),
     ("routine_busy", &["routine-busy"], "2 calls of the routine are in progress"),
     ("unregister_waits", &["routine-busy", "unregister-waits"], "somebody waits to unregister"),
     ("lock_held", &["lock-held"], "lock is held"),
@@ -141,6 +142,35 @@ fn what_was_freed_is_history() {
         let why = if block_is_free { "its pool block is free" } else { "its reference count is zero" };
         assert_eq!(remnant.why, why);
     }
+}
+
+#[test]
+fn a_freed_registration_is_history() {
+    for era in Era::ALL {
+        let mut world = World::booted(era);
+        fixtures::freed_registration(&mut world);
+        let found = look(&world, Form::Full);
+        assert_eq!(kinds(&found), [""; 0], "{era:?}");
+        let note = "the pool holds what remains of 1 freed registrations".to_owned();
+        assert!(found.notes.contains(&note), "{:?}", found.notes);
+    }
+}
+
+#[test]
+fn what_a_broken_list_hides_is_told_by_the_carve() {
+    let mut world = World::booted(Era::TwentyFourH2);
+    let body = world.named("PowerState").body;
+    let all = world.registrations(body);
+    // Both ways end before the third of four.
+    world.memory.put64(all[1], 0x4141_4141_4141_4141);
+    world.memory.put64(all[3] + 8, 0x4242_4242_4242_4242);
+    let found = look(&world, Form::Full);
+    assert_eq!(kinds(&found), ["list-broken"]);
+    let words = format!(
+        "{:#x} names the object {body:#x} (`PowerState`), whose list could not be followed to it",
+        all[2]
+    );
+    assert!(found.notes.iter().any(|note| note.contains(&words)), "{words}: {:?}", found.notes);
 }
 
 #[test]

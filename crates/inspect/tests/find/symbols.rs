@@ -9,12 +9,17 @@ use crate::support::{Form, at, kinds, look_with};
 /// Knows the kernel's routines, and says where the list's head is.
 struct Names {
     head: u64,
+    event: Option<u64>,
     world: World,
 }
 
 impl Symbols for Names {
     fn global(&self, name: &str) -> Option<u64> {
-        (name == "ExpCallbackListHead").then_some(self.head)
+        match name {
+            "ExpCallbackListHead" => Some(self.head),
+            "ExpCallbackEvent" => self.event,
+            _ => None,
+        }
     }
 
     fn routine(&self, address: u64) -> Option<String> {
@@ -27,7 +32,7 @@ impl Symbols for Names {
 #[test]
 fn symbols_name_the_head_and_the_routines() {
     let world = World::booted(Era::TwentyFourH2);
-    let names = Names { head: world.list_head(), world: world.clone() };
+    let names = Names { head: world.list_head(), event: None, world: world.clone() };
     let found = look_with(&world, Form::Full, &Options { symbols: &names, ..Options::default() });
     assert_eq!(kinds(&found), [""; 0]);
     assert!(found.views[0].how.starts_with("head named by a symbol"), "{}", found.views[0].how);
@@ -40,7 +45,7 @@ fn symbols_name_the_head_and_the_routines() {
 #[test]
 fn symbols_of_another_kernel_do_not_mislead() {
     let world = World::booted(Era::TwentyFourH2);
-    let names = Names { head: world.list_head() + 0x40, world: world.clone() };
+    let names = Names { head: world.list_head() + 0x40, event: None, world: world.clone() };
     let found = look_with(&world, Form::Full, &Options { symbols: &names, ..Options::default() });
     assert_eq!(kinds(&found), [""; 0]);
     assert!(found.views[0].how.starts_with("recovered from the ring"), "{}", found.views[0].how);
@@ -62,7 +67,7 @@ fn routines_attribute_objects_without_a_name_where_no_port_does() {
             }
         }
     }
-    let names = Names { head: world.list_head(), world: world.clone() };
+    let names = Names { head: world.list_head(), event: None, world: world.clone() };
     let found = look_with(&world, Form::Full, &Options { symbols: &names, ..Options::default() });
     let mut whose: Vec<_> = found.objects.iter().filter_map(|it| it.attribution.known().cloned()).collect();
     whose.sort();
@@ -81,4 +86,24 @@ fn without_symbols_it_is_told_what_to_fetch() {
         "{:?}",
         found.notes
     );
+}
+
+#[test]
+fn threads_that_wait_to_unregister_are_told_where_symbols_name_the_event() {
+    const THREAD: u64 = 0xFFFF_B08F_3D00_0080;
+    for (era, new) in [(Era::Seven, false), (Era::Eight, true), (Era::TwentyFourH2, true)] {
+        let mut world = World::booted(era);
+        let event = synth::fixtures::waiting_thread(&mut world, new, THREAD);
+        let look = |event| {
+            let names = Names { head: world.list_head(), event, world: world.clone() };
+            look_with(&world, Form::Full, &Options { symbols: &names, ..Options::default() })
+        };
+        let found = look(Some(event));
+        assert_eq!(kinds(&found), [""; 0], "{era:?}");
+        assert_eq!(found.waiters, Value::Known(vec![record::Waiter { thread: THREAD }]), "{era:?}");
+        for (event, words) in [(None, "no symbols name"), (Some(event + 0x20), "there is no event at")] {
+            let Value::Absent { why, .. } = look(event).waiters else { panic!("{era:?}") };
+            assert!(why.contains(words), "{why}");
+        }
+    }
 }

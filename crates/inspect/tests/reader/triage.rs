@@ -75,3 +75,42 @@ fn blocks_beyond_the_file_are_cut_and_counted() {
     let image = MemoryImage::from_bytes(file.0).unwrap();
     assert!(image.notes().iter().any(|note| matches!(note, Note::MapLimit { .. })));
 }
+
+#[test]
+fn unloaded_drivers_are_listed() {
+    let mut file = triage();
+    file.u32(0x2018, 0x2800).u64(0x2800, 3);
+    for (index, (name, start)) in
+        [("dump_disk.sys", 0xFFFF_F800_2000_0000_u64), ("once.sys", 0xFFFF_F800_3000_0000), ("none", 0)]
+            .into_iter()
+            .enumerate()
+    {
+        let at = 0x2808 + index * 0x38;
+        // The kernel keeps twelve characters.
+        let kept = &name[..name.len().min(12)];
+        file.u16(at, kept.len() as u16 * 2);
+        for (unit, byte) in kept.bytes().enumerate() {
+            file.u16(at + 0x10 + unit * 2, u16::from(byte));
+        }
+        file.u64(at + 0x28, start).u64(at + 0x30, start + 0x8000);
+    }
+    let image = MemoryImage::from_bytes(file.0.clone()).unwrap();
+    let kernel = Kernel::find(&image, FindOptions::default());
+    let unloaded = kernel.unloaded.unwrap();
+    let shown: Vec<_> = unloaded.iter().map(|it| (it.name.clone().unwrap(), it.start, it.end)).collect();
+    assert_eq!(
+        shown,
+        [
+            ("dump_disk.sy".to_owned(), 0xFFFF_F800_2000_0000, 0xFFFF_F800_2000_8000),
+            ("once.sys".to_owned(), 0xFFFF_F800_3000_0000, 0xFFFF_F800_3000_8000)
+        ]
+    );
+    // A count that cannot be is cut to what the kernel keeps and the file holds; no list at all is said.
+    file.u32(0x2800, u32::MAX);
+    let image = MemoryImage::from_bytes(file.0.clone()).unwrap();
+    assert!(Kernel::find(&image, FindOptions::default()).unloaded.unwrap().len() <= 50);
+    let image = MemoryImage::from_bytes(triage().0).unwrap();
+    let kernel = Kernel::find(&image, FindOptions::default());
+    assert_eq!(kernel.unloaded, None);
+    assert!(kernel.notes.iter().any(|note| note.to_string().contains("unloaded modules are not known")));
+}

@@ -16,6 +16,7 @@ const WORDS: &[&str] = &[
     "routine",
     "security_descriptor",
     "size",
+    "thread",
 ];
 
 /// Renders an inspection, one document ending in a newline.

@@ -91,6 +91,11 @@ fn head(found: &Inspection) -> String {
         told(&found.modules, u64::to_string),
         told(&found.unloaded, |unloaded| unloaded.len().to_string())
     );
+    let waiters = told(&found.waiters, |waiters| {
+        let threads: Vec<String> = waiters.iter().map(|waiter| address(waiter.thread)).collect();
+        if threads.is_empty() { "none".to_owned() } else { threads.join(" ") }
+    });
+    let _ = writeln!(out, "threads that wait to unregister: {waiters}");
     for view in &found.views {
         let how = if view.how.is_empty() { String::new() } else { format!("; {}", printable(&view.how)) };
         let _ = writeln!(

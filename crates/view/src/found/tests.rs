@@ -1,7 +1,7 @@
 //! Every format over one small inspection with everything in it.
 
 use super::*;
-use record::{Confidence, FoundObject, Remnant, UnloadedRange, ViewResult};
+use record::{Confidence, FoundObject, Remnant, UnloadedRange, ViewResult, Waiter};
 
 fn anomaly_of(kind: &str, weight: Severity) -> Anomaly {
     Anomaly {
@@ -70,6 +70,7 @@ fn inspection() -> Inspection {
             base: 0x1000,
             size: 0x1000,
         }]),
+        waiters: Value::Known(vec![Waiter { thread: 0xffff_9a00_0000_1000 }]),
         views: vec![ViewResult {
             view: "list".to_owned(),
             objects: Value::Known(2),
