@@ -167,6 +167,16 @@ pub trait Platform {
         argument2: *mut c_void,
     );
 
+    /// Calls the routine of a session notification, `NTSTATUS f(SessionObject, IoObject, Event, Context, Payload, PayloadLength)`.
+    /// Its result is ignored. By default it panics: a platform on which `IoRegisterContainerNotification` is called must have it.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Platform::invoke`].
+    unsafe fn invoke_notification(&self, routine: Routine, arguments: [*mut c_void; 6]) {
+        panic!("this platform cannot call the notification routine at {:#x} with {arguments:?}", routine.0)
+    }
+
     /// Keeps memory accesses before it from being reordered with those after it, as far as a thread can see that issues
     /// [`Platform::heavy_barrier`] in between. Called twice for each routine that a *Swift* notify calls.
     ///
@@ -312,6 +322,10 @@ impl<T: Platform + ?Sized> Platform for &T {
     ) {
         // SAFETY: the caller's promise is passed on unchanged.
         unsafe { (**self).invoke_dpc(routine, dpc, context, argument1, argument2) }
+    }
+    unsafe fn invoke_notification(&self, routine: Routine, arguments: [*mut c_void; 6]) {
+        // SAFETY: the caller's promise is passed on unchanged.
+        unsafe { (**self).invoke_notification(routine, arguments) }
     }
     fn light_barrier(&self) {
         (**self).light_barrier();

@@ -33,7 +33,9 @@ const UNDECLARED: &[(&str, &[&str])] = &[
         "ExAcquireSpinLockExclusive", "ExAcquireSpinLockExclusiveAtDpcLevel", "ExAcquireSpinLockShared",
         "ExAcquireSpinLockSharedAtDpcLevel", "ExAllocatePool2", "ExAllocatePool3", "ExReleaseSpinLockExclusive",
         "ExReleaseSpinLockExclusiveFromDpcLevel", "ExReleaseSpinLockShared", "ExReleaseSpinLockSharedFromDpcLevel",
-        "ExTryConvertSharedSpinLockExclusive", "KeQueryInterruptTimePrecise", "KeQuerySystemTimePrecise",
+        "ExTryConvertSharedSpinLockExclusive", "IoRegisterBootDriverCallback", "IoUnRegisterBootDriverCallback",
+        "KeQueryInterruptTimePrecise", "KeQuerySystemTimePrecise",
+        "SeRegisterImageVerificationCallback", "SeUnregisterImageVerificationCallback",
     ]),
     ("macros on x64; drivers built otherwise import them", &[
         "KeAcquireSpinLock", "KeGetCurrentProcessorIndex", "KeQueryInterruptTime", "KeQuerySystemTime", "KeQueryTickCount",

@@ -108,6 +108,11 @@ impl Platform for TestHost {
         unsafe { self.solo.invoke(routine, context, a, b) }
     }
 
+    unsafe fn invoke_notification(&self, routine: Routine, arguments: [*mut c_void; 6]) {
+        // SAFETY: the caller's promise is the one that the platform asks for.
+        unsafe { self.solo.invoke_notification(routine, arguments) }
+    }
+
     unsafe fn invoke_dpc(
         &self,
         routine: Routine,

@@ -8,18 +8,22 @@
 //! Deliberately absent: the guarded devirtualization of `PopUmpoMessageCallback` in some builds (a compiler
 //! artifact without observable effect) and server silos (there is one namespace).
 
+mod boot_driver;
 mod create;
 mod delete;
 mod enumerate;
+mod image_verification;
 mod initialize;
 mod kernel;
 mod notify;
 mod processor;
 mod registration;
 mod replay;
+mod rings;
 mod routine_block;
 pub(crate) mod routines;
 mod rundown;
+mod session;
 mod snapshot;
 mod swift;
 
@@ -28,11 +32,13 @@ use alloc::vec::Vec;
 
 use nt::{CALLBACK_OBJECT, EX_PUSH_LOCK, FAST_MUTEX, Irql, KEVENT, LIST_ENTRY, OBJECT_TYPE, UNICODE_STRING};
 
+pub use self::image_verification::VerifiedImage;
 pub use self::initialize::BUILTINS;
 pub(crate) use self::kernel::KERNEL_OBJECTS;
 pub use self::notify::{Hook, Processing};
 pub use self::replay::{Attempt, Replayed};
 pub use self::routines::KernelRoutine;
+pub use self::session::{SessionEvent, SessionStateNotification};
 pub use self::swift::{Notifier, Protocol};
 
 use crate::executive::{self, Executive};
@@ -65,6 +71,10 @@ pub(crate) struct Globals {
     processors: u32,
     /// Nonzero once win32 callouts exist.
     win32_callouts: u32,
+    /// Early launch.
+    boot_drivers: boot_driver::BootDrivers,
+    /// Session notifications.
+    sessions: session::Sessions,
 }
 
 /// Copies a counted string for people; what is no UTF-16 becomes U+FFFD.

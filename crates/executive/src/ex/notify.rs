@@ -261,6 +261,9 @@ impl<P: Platform> Executive<P> {
             context: context.addr() as u64,
             arguments: [argument1.addr() as u64, argument2.addr() as u64],
         });
+        if kernel == KernelRoutine::IopDispatchSessionNotifications {
+            self.io_dispatch_session(context, argument1);
+        }
     }
 }
 

@@ -27,6 +27,21 @@ type DpcRoutine = unsafe extern "win64-unwind" fn(*mut KDPC, *mut c_void, *mut c
 #[cfg(not(target_arch = "x86_64"))]
 type DpcRoutine = unsafe extern "C-unwind" fn(*mut KDPC, *mut c_void, *mut c_void, *mut c_void);
 
+/// The type of a session notification routine.
+#[cfg(target_arch = "x86_64")]
+type NotificationRoutine = unsafe extern "win64-unwind" fn(
+    *mut c_void,
+    *mut c_void,
+    u32,
+    *mut c_void,
+    *mut c_void,
+    u32,
+) -> nt::NTSTATUS;
+/// The type of a session notification routine where there is no Windows x64 convention.
+#[cfg(not(target_arch = "x86_64"))]
+type NotificationRoutine =
+    unsafe extern "C-unwind" fn(*mut c_void, *mut c_void, u32, *mut c_void, *mut c_void, u32) -> nt::NTSTATUS;
+
 // SAFETY: `Cell`s and pointers make it neither `Send` nor `Sync`; `invoke` calls directly.
 unsafe impl SingleThreaded for Solo {}
 
@@ -145,6 +160,18 @@ impl Platform for Solo {
         let code = unsafe { core::mem::transmute::<*const (), DpcRoutine>(code) };
         // SAFETY: as above, with the arguments the routine is entitled to.
         unsafe { code(dpc, context, argument1, argument2) }
+    }
+
+    unsafe fn invoke_notification(&self, routine: Routine, arguments: [*mut c_void; 6]) {
+        if routine.0 == 0 {
+            self.fault(routine);
+        }
+        let code = core::ptr::with_exposed_provenance::<()>(routine.0);
+        // SAFETY: the caller promises that this is the address of code with the contract of a notification routine.
+        let code = unsafe { core::mem::transmute::<*const (), NotificationRoutine>(code) };
+        let [session, object, event, context, payload, length] = arguments;
+        // SAFETY: as above, with the arguments the routine is entitled to.
+        unsafe { code(session, object, event.addr() as u32, context, payload, length.addr() as u32) };
     }
 
     /// There is nobody else to order anything for; the compiler must not, because a routine may unregister.

@@ -6,6 +6,8 @@
 mod alpc;
 #[path = "../conformance/create.rs"]
 mod create;
+#[path = "../conformance/doors.rs"]
+mod doors;
 #[path = "../conformance/enumerate.rs"]
 mod enumerate;
 #[path = "../conformance/host.rs"]

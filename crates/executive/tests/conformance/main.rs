@@ -6,6 +6,7 @@
 
 mod alpc;
 mod create;
+mod doors;
 mod enumerate;
 mod host;
 mod initialize;

@@ -127,6 +127,12 @@ impl Platform for World {
         unsafe { self.call_driver(routine.0 as u64, &arguments) };
     }
 
+    unsafe fn invoke_notification(&self, routine: Routine, arguments: [*mut c_void; 6]) {
+        let arguments = arguments.map(|word| word.expose_provenance() as u64);
+        // SAFETY: the caller's promise.
+        unsafe { self.call_driver(routine.0 as u64, &arguments) };
+    }
+
     unsafe fn invoke_dpc(
         &self,
         routine: Routine,

@@ -80,7 +80,12 @@ impl World {
 
     /// Returns the object that an event rings, and whether a reference on it was taken.
     fn object_of(&self, event: &catalog::Event) -> Result<(*mut CALLBACK_OBJECT, bool), String> {
+        // No name leads to it: the kernel has its address in a variable.
+        let early_launch = self.kernel().executive().PnpBootDriverCallbackObject();
         match event.entry().name {
+            Name::Path(_) if event.object == "BootDriver" && !early_launch.is_null() => {
+                Ok((early_launch, false))
+            }
             Name::Path(path) => Ok((self.reference(path)?, true)),
             Name::Numbered { prefix, .. } => Err(format!("nobody created an object `{prefix}…`")),
             Name::Unnamed { port } => Ok((self.unnamed(event.object, port)?, false)),

@@ -11,5 +11,6 @@ pub(crate) mod work;
 
 #[cfg(all(test, target_arch = "x86_64"))]
 mod contention;
+pub(crate) mod doors;
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests;

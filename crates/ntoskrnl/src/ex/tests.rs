@@ -111,6 +111,85 @@ fn processor_changes() {
 }
 
 #[test]
+fn image_verification() {
+    let rig = Rig::new();
+    let (mut seen, mut handle) = (Seen::default(), 0u64);
+    let mut register = |image, kind, token| {
+        let output = at(&mut handle);
+        rig.call(
+            "SeRegisterImageVerificationCallback",
+            &[image, kind, routine(), at(&mut seen), token, output],
+        )
+    };
+    assert_eq!(register(2, 0, 0), 0xC000_00EF);
+    assert_eq!(register(1, 1, 0), 0xC000_00F0);
+    assert_eq!(register(1, 0, 1), 0xC000_00F3);
+    assert_eq!(register(1, 0, 0), SUCCESS);
+    let tell = || {
+        let image = executive::ex::VerifiedImage::Driver;
+        rig.kernel.executive().tell_of_verified_image(image, &[0; 16]).expect("memory");
+    };
+    tell();
+    assert_eq!(seen[..2], [1, 1], "the type of the image first");
+    rig.call("SeUnregisterImageVerificationCallback", &[handle]);
+    tell();
+    assert_eq!(seen[0], 1);
+}
+
+#[test]
+fn early_launch() {
+    let rig = Rig::new();
+    let mut seen = Seen::default();
+    let handle = rig.call("IoRegisterBootDriverCallback", &[routine(), at(&mut seen)]);
+    assert_ne!(handle, 0);
+    rig.kernel.executive().PnpNotifyEarlyLaunchStatusUpdate(1);
+    assert_eq!(seen[..2], [1, 0], "a status update");
+    rig.kernel.executive().PnpNotifyEarlyLaunchImageLoad(&[0; 0x68]);
+    assert_eq!(seen[..2], [2, 1], "an image");
+    rig.call("IoUnRegisterBootDriverCallback", &[handle]);
+    rig.kernel.executive().close_boot_driver_registration();
+    assert_eq!(rig.call("IoRegisterBootDriverCallback", &[routine(), at(&mut seen)]), 0, "closed");
+    assert_eq!(seen[0], 2);
+}
+
+#[test]
+fn session_notifications() {
+    extern "win64-unwind" fn told(
+        session: u64,
+        object: u64,
+        event: u64,
+        context: u64,
+        _payload: u64,
+        _length: u64,
+    ) -> u64 {
+        let seen = core::ptr::with_exposed_provenance_mut::<Seen>(context as usize);
+        // SAFETY: the context is the test's own array.
+        unsafe { seen.write([1, session, object, event & 0xFFFF_FFFF]) };
+        0
+    }
+    let rig = Rig::new();
+    rig.kernel.executive().boot_kernel().expect("the kernel's objects");
+    let mut seen = Seen::default();
+    let code = told as extern "win64-unwind" fn(u64, u64, u64, u64, u64, u64) -> u64 as usize as u64;
+    let mut wanted = [0x20u64, 0x1000, 0x10, at(&mut seen)];
+    let mut handle = 0u64;
+    let mut register = |length| {
+        let output = at(&mut handle);
+        rig.call("IoRegisterContainerNotification", &[0, code, at(&mut wanted), length, output])
+    };
+    assert_eq!(register(0x18), 0xC000_000D);
+    assert_eq!(register(0x20), SUCCESS);
+    assert_eq!(register(0x20), 0xC000_0021);
+    let logon = executive::ex::SessionEvent::new(5, 6, core::ptr::without_provenance_mut(0x5E55));
+    rig.kernel.executive().tell_of_session(&logon);
+    assert_eq!(seen, [1, 0x5E55, 0x1000, 5]);
+    rig.call("IoUnregisterContainerNotification", &[handle]);
+    seen = Seen::default();
+    rig.kernel.executive().tell_of_session(&logon);
+    assert_eq!(seen[0], 0);
+}
+
+#[test]
 fn pool() {
     let rig = Rig::new();
     let before = rig.driver_blocks();
