@@ -8,24 +8,38 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Name, drivers and seed of each run. One of each family of bundled drivers.
-const RUNS: &[(&str, &[&str], u64)] = &[
-    ("demo", &["listener", "ringer"], 0),
-    ("as-published-twice", &["listener-as-published", "listener-as-published"], 0),
-    ("callbacks", &["exports-callbacks"], 0),
-    ("callbacks-threads", &["exports-callbacks-threads"], 0),
-    ("callbacks-threads-seed-7", &["exports-callbacks-threads"], 7),
-    ("threads-seed-3", &["exports-threads"], 3),
-    ("timers", &["exports-timers"], 0),
-    ("print", &["exports-print"], 0),
-    ("clock", &["habits-clock"], 0),
-    ("shared-data", &["habits-shared-data"], 0),
-    ("gs", &["habits-gs"], 0),
-    ("registration-left", &["rb001-registration-left"], 0),
-    ("pool-leak", &["rb014-pool-leak"], 0),
-    ("write-unmapped", &["write-unmapped"], 0),
-    ("stack-overflow", &["stack-overflow"], 0),
-    ("wait-forever", &["wait-forever"], 0),
+/// Name, drivers, seed and processors of a run.
+type Run = (&'static str, &'static [&'static str], u64, u8);
+
+/// One of each family of bundled drivers, and those that care for processors with several.
+const RUNS: &[Run] = &[
+    ("demo", &["listener", "ringer"], 0, 1),
+    ("as-published-twice", &["listener-as-published", "listener-as-published"], 0, 1),
+    ("callbacks", &["exports-callbacks"], 0, 1),
+    ("callbacks-threads", &["exports-callbacks-threads"], 0, 1),
+    ("callbacks-threads-seed-7", &["exports-callbacks-threads"], 7, 1),
+    ("threads-seed-3", &["exports-threads"], 3, 1),
+    ("timers", &["exports-timers"], 0, 1),
+    ("print", &["exports-print"], 0, 1),
+    ("clock", &["habits-clock"], 0, 1),
+    ("shared-data", &["habits-shared-data"], 0, 1),
+    ("gs", &["habits-gs"], 0, 1),
+    ("registration-left", &["rb001-registration-left"], 0, 1),
+    ("pool-leak", &["rb014-pool-leak"], 0, 1),
+    ("write-unmapped", &["write-unmapped"], 0, 1),
+    ("stack-overflow", &["stack-overflow"], 0, 1),
+    ("wait-forever", &["wait-forever"], 0, 1),
+    ("demo-2-processors", &["listener", "ringer"], 0, 2),
+    ("processors-2", &["exports-processors"], 0, 2),
+    ("processors-2-seed-3", &["exports-processors"], 3, 2),
+    ("processors-4", &["exports-processors"], 0, 4),
+    ("processors-4-seed-5", &["exports-processors"], 5, 4),
+    ("callbacks-threads-4-seed-7", &["exports-callbacks-threads"], 7, 4),
+    ("threads-2", &["exports-threads"], 0, 2),
+    ("timers-4-seed-2", &["exports-timers"], 2, 4),
+    ("irps-4", &["exports-irps"], 0, 4),
+    ("deadlock-crossed-2", &["deadlock-crossed"], 0, 2),
+    ("deadlock-abandoned-4", &["deadlock-abandoned"], 0, 4),
 ];
 
 /// Those whose stream is committed as a text.
@@ -46,7 +60,8 @@ enum Surroundings {
 }
 
 /// Runs the command and returns its stream, one event a line.
-fn stream(drivers: &[&str], seed: u64, surroundings: Surroundings) -> String {
+fn stream(run: &Run, surroundings: Surroundings) -> String {
+    let (_, drivers, seed, processors) = run;
     let ringbell = env!("CARGO_BIN_EXE_ringbell");
     let mut command = match surroundings {
         Surroundings::FixedAddresses => Command::new("setarch"),
@@ -65,6 +80,7 @@ fn stream(drivers: &[&str], seed: u64, surroundings: Surroundings) -> String {
     let bin = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../drivers/bin");
     command.arg("run").args(drivers.iter().map(|name| bin.join(format!("{name}.sys"))));
     command.args(["--format", "json", "--timeout", "60s", "--seed", &seed.to_string()]);
+    command.args(["--cpus", &processors.to_string()]);
     let output =
         command.output().unwrap_or_else(|error| panic!("{command:?}: {error}\nhint: util-linux has it"));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout)
@@ -94,10 +110,10 @@ fn first_difference(actual: &str, expected: &str) -> String {
 fn streams_are_those_that_were_committed() {
     let bless = std::env::var_os("BLESS").is_some();
     let mut table = String::new();
-    for (name, drivers, seed) in RUNS {
-        let made = stream(drivers, *seed, Surroundings::Plain);
+    for run in RUNS {
+        let (name, made) = (run.0, stream(run, Surroundings::Plain));
         table += &format!("{name} {} {}\n", made.lines().count(), digest(&made));
-        if WHOLE.contains(name) {
+        if WHOLE.contains(&name) {
             let path = golden().join(format!("{name}.jsonl"));
             if bless {
                 std::fs::write(&path, &made).unwrap();
@@ -116,15 +132,16 @@ fn streams_are_those_that_were_committed() {
 
 #[test]
 fn no_surroundings_change_a_stream() {
-    for (name, drivers, seed) in RUNS {
-        let plain = stream(drivers, *seed, Surroundings::Plain);
+    for run in RUNS {
+        let name = run.0;
+        let plain = stream(run, Surroundings::Plain);
         for surroundings in [
             Surroundings::FixedAddresses,
             Surroundings::OtherFolder,
             Surroundings::OtherEnvironment,
             Surroundings::OneCore,
         ] {
-            let other = stream(drivers, *seed, surroundings);
+            let other = stream(run, surroundings);
             assert!(other == plain, "{name}, {surroundings:?}: {}", first_difference(&other, &plain));
         }
     }
@@ -134,10 +151,11 @@ fn no_surroundings_change_a_stream() {
 #[test]
 fn a_stream_is_the_same_every_time() {
     let times = std::env::var("RINGBELL_TIMES").ok().and_then(|times| times.parse().ok()).unwrap_or(10);
-    for (name, drivers, seed) in RUNS {
-        let first = stream(drivers, *seed, Surroundings::Plain);
+    for run in RUNS {
+        let name = run.0;
+        let first = stream(run, Surroundings::Plain);
         for time in 1..times {
-            let again = stream(drivers, *seed, Surroundings::Plain);
+            let again = stream(run, Surroundings::Plain);
             assert!(again == first, "{name}, time {time}: {}", first_difference(&again, &first));
         }
     }
@@ -145,7 +163,7 @@ fn a_stream_is_the_same_every_time() {
 
 #[test]
 fn a_stream_holds_no_fact_of_the_host() {
-    let made = stream(&["listener", "ringer"], 0, Surroundings::Plain);
+    let made = stream(&RUNS[0], Surroundings::Plain);
     let folder = env!("CARGO_MANIFEST_DIR");
     for fact in [folder, env!("CARGO_BIN_EXE_ringbell"), "wall_us", "pid"] {
         assert!(!made.contains(fact), "{fact}");

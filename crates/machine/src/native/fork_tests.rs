@@ -11,8 +11,12 @@ use super::tests::{ask, boot, is_gone, notes};
 use super::{Base, Machine, sys};
 use crate::{Config, MachineError};
 
+fn base_config() -> Config {
+    Config { ring_bytes: 4096, ..Config::default() }
+}
+
 fn base() -> Base {
-    boot(Config { ring_bytes: 4096, ..Config::default() }).into_base()
+    boot(base_config()).into_base()
 }
 
 fn fork(base: &mut Base) -> Machine {
@@ -30,8 +34,10 @@ fn texts(events: &[Event]) -> Vec<&str> {
 
 #[test]
 fn a_fork_goes_the_very_way_of_a_machine_that_is_booted_with_its_seed() {
-    let mut base = base();
-    for seed in [0, 1, 2, 3, 99, u64::MAX] {
+    for (processors, seed) in
+        [(1, 0), (1, 1), (1, 2), (1, 3), (1, 99), (1, u64::MAX), (2, 0), (2, 7), (4, 0), (4, 5)]
+    {
+        let mut base = boot(Config { processors, ..base_config() }).into_base();
         let config = Config { seed, ..base.config().clone() };
         let [forked, booted] = [base.fork(config.clone()), Machine::boot(config)].map(|machine| {
             let mut machine = machine.unwrap();
@@ -42,14 +48,20 @@ fn a_fork_goes_the_very_way_of_a_machine_that_is_booted_with_its_seed() {
         });
         assert_eq!(forked.ending, Ending::Finished, "{}", forked.host_output);
         assert_eq!(forked.tainted, Vec::<String>::new());
-        assert_eq!(forked.events, booted.events, "seed {seed}");
+        assert_eq!(forked.events, booted.events, "{processors} processors, seed {seed}");
         assert_eq!((forked.last, forked.modules), (booted.last, booted.modules));
     }
 }
 
 #[test]
 fn a_fork_plays_a_schedule_again() {
-    let mut base = base();
+    for processors in [1, 2, 4] {
+        plays_a_schedule_again(processors);
+    }
+}
+
+fn plays_a_schedule_again(processors: u8) {
+    let mut base = boot(Config { processors, ..base_config() }).into_base();
     let mut play = |seed, schedule| {
         let mut machine = base.fork(Config { seed, schedule, ..base.config().clone() }).unwrap();
         ask(&mut machine, Exercise::TakeTurns).unwrap();
@@ -240,6 +252,12 @@ fn what_was_settled_at_boot_cannot_differ() {
     assert!(matches!(base.fork(config), Err(MachineError::Config(_))));
     let config = Config { ring_bytes: 8192, ..base.config().clone() };
     assert!(matches!(base.fork(config), Err(MachineError::Config(_))));
+    let config = Config { processors: 2, ..base.config().clone() };
+    assert!(matches!(base.fork(config), Err(MachineError::Config(_))));
+    let mut base = boot(Config { processors: 2, parallel: true, ..base_config() }).into_base();
+    let config = base.config().clone();
+    assert!(matches!(base.fork(config), Err(MachineError::Config(why)) if why.contains("cannot be forked")));
+    assert_eq!(base.into_machine().finish().ending, Ending::Finished);
 }
 
 const HELPER: &str = "RINGBELL_TEST_FORKING_PARENT";
