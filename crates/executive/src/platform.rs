@@ -109,6 +109,12 @@ pub trait Platform {
         let _ = (pool, block, bytes);
     }
 
+    /// Returns whether a block that shares pages has a zone behind it, 16 bytes, by which an overrun is noticed. Asked once for each
+    /// allocation, and always answered alike. By default only the header before a block is looked at.
+    fn guards_pool(&self) -> bool {
+        false
+    }
+
     /// Returns how many freed blocks that share pages wait before the platform gets them back, so that a write to one is noticed.
     fn freed_blocks_kept(&self) -> usize {
         0
@@ -280,6 +286,9 @@ impl<T: Platform + ?Sized> Platform for &T {
     unsafe fn release_pages(&self, pool: PoolKind, block: NonNull<u8>, bytes: usize) {
         // SAFETY: the caller's promise is passed on unchanged.
         unsafe { (**self).release_pages(pool, block, bytes) }
+    }
+    fn guards_pool(&self) -> bool {
+        (**self).guards_pool()
     }
     fn freed_blocks_kept(&self) -> usize {
         (**self).freed_blocks_kept()

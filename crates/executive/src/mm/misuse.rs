@@ -168,8 +168,9 @@ impl<P: Platform> Executive<P> {
         self.misused(misuse, code, parameters, reason)
     }
 
-    /// Returns where the live block `entry` may be freed with `tag`, and ends the world otherwise.
-    pub(super) fn check_free(&self, entry: &Entry, tag: u32, caller: u64) {
+    /// Ends the world over a free of the live block `entry` that may not be: the IRQL is too high for it, it is damaged, or `tag` is not
+    /// its own.
+    pub(super) fn refuse_free(&self, entry: &Entry, tag: u32, caller: u64) -> ! {
         let block = &entry.block;
         let misuse = |wrong, noticed, address: usize| PoolMisuse {
             wrong,
@@ -224,17 +225,15 @@ impl<P: Platform> Executive<P> {
             ];
             self.misused(found, BugCheck::BAD_POOL_HEADER, parameters, reason);
         }
-        if tag != 0 && !super::pool::same_tag(tag, block.tag) {
-            self.misused(
-                misuse(PoolWrong::WrongTag, PoolNoticed::Act, block.address),
-                BugCheck::BAD_POOL_CALLER,
-                [bad_caller::WRONG_TAG, block.address as u64, u64::from(block.tag), u64::from(tag)],
-                format_args!(
-                    "a pool block was freed with the tag `{}`, which is not its own",
-                    tag.to_le_bytes().escape_ascii()
-                ),
-            );
-        }
+        self.misused(
+            misuse(PoolWrong::WrongTag, PoolNoticed::Act, block.address),
+            BugCheck::BAD_POOL_CALLER,
+            [bad_caller::WRONG_TAG, block.address as u64, u64::from(block.tag), u64::from(tag)],
+            format_args!(
+                "a pool block was freed with the tag `{}`, which is not its own",
+                tag.to_le_bytes().escape_ascii()
+            ),
+        )
     }
 
     /// Tells of a freed block that was written to while it waited for its reuse. NT goes on, and so does this.

@@ -6,12 +6,13 @@
 //! alignment for requests of a page and more, zeroing where the version zeroes, and the bugchecks of a wrong free.
 //!
 //! Every block is checked, as Driver Verifier's special pool checks: what a driver asks for gets pages of its own as long as the platform
-//! has some, and is caught in the act of running past it or using it after it was freed; other blocks have a zone behind
+//! has some, and is caught in the act of running past it or using it after it was freed; other blocks have, where the platform wants it, a zone behind
 //! them and wait before they are used again, and damage to them is found when they are freed, when a driver leaves and at the end.
 //!
 //! Different on purpose: a large block carries a header too (Windows keeps large blocks in a table of their own), and the
 //! bookkeeping lives outside the memory that drivers can overwrite, so that a damaged header is noticed instead of believed.
 
+mod dense;
 mod guard;
 mod host;
 mod misuse;

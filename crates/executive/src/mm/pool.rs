@@ -16,8 +16,8 @@ use nt::{
 
 use record::PoolNoticed;
 
-use super::registry::{Entry, Freed};
-use super::{PoolBlock, guard};
+use super::PoolBlock;
+use super::registry::{Entry, Freed, Taken};
 use crate::raw::{Live, field};
 use crate::{Executive, Platform, PoolKind};
 
@@ -66,6 +66,33 @@ pub(super) const fn highest(pool: PoolKind) -> Irql {
     match pool {
         PoolKind::Paged => Irql::APC,
         PoolKind::NonPaged | PoolKind::NonPagedNx => Irql::DISPATCH,
+    }
+}
+
+/// Returns `POOL_HEADER.BlockSize` of a block with `bytes` bytes, rounded up. A large block's size does not fit; Windows writes no
+/// header there at all.
+fn units(bytes: usize) -> u8 {
+    u8::try_from((bytes + HEADER) / POOL_BLOCK).unwrap_or(0)
+}
+
+/// Returns the part of the header that is looked at.
+fn header_bytes(bytes: usize, pool_type: u8, tag: u32) -> [u8; 8] {
+    let [a, b, c, d] = tag.to_le_bytes();
+    [0, 0, units(bytes), pool_type, a, b, c, d]
+}
+
+impl Entry {
+    /// Makes the entry of a block that begins with its header and ends with `zone` bytes.
+    pub(super) fn ordinary(block: PoolBlock, pool_type: u8, zone: usize) -> Self {
+        let bytes = block.bytes.max(1).next_multiple_of(POOL_BLOCK);
+        Self {
+            base: block.address - HEADER,
+            total: HEADER + bytes + zone,
+            header: header_bytes(bytes, pool_type, block.tag),
+            apart: false,
+            told: false,
+            block,
+        }
     }
 }
 
@@ -132,7 +159,7 @@ impl<P: Platform> Executive<P> {
                 return Some(Placed { base, total, address: start + total - body, apart: true });
             }
         }
-        let total = bytes.checked_add(HEADER + align - POOL_BLOCK + guard::BEHIND)?;
+        let total = bytes.checked_add(HEADER + align - POOL_BLOCK + self.pool_zone())?;
         let base = self.platform().allocate(pool, total)?;
         let start = base.as_ptr().expose_provenance();
         Some(Placed { base, total, address: round_up(start + HEADER, align)?, apart: false })
@@ -147,8 +174,7 @@ impl<P: Platform> Executive<P> {
         // SAFETY: the platform's block holds the header, `HEADER` bytes before the body, 16-byte aligned, and is ours alone.
         let header = unsafe { Live::<POOL_HEADER>::new(body.wrapping_sub(HEADER).cast()) };
         let pool_type = (request.pool_type & 0xFF) as u8 | IN_USE;
-        // A large block's size does not fit; Windows writes no header there at all.
-        let units = u8::try_from((bytes + HEADER) / POOL_BLOCK).unwrap_or(0);
+        let units = units(bytes);
         field!(header, POOL_HEADER, PreviousSize).set(0);
         field!(header, POOL_HEADER, PoolIndex).set(0);
         field!(header, POOL_HEADER, BlockSize).set(units);
@@ -157,7 +183,6 @@ impl<P: Platform> Executive<P> {
         let billed =
             if request.pool_type & POOL_QUOTA != 0 { self.current_process().cast() } else { ptr::null_mut() };
         field!(header, POOL_HEADER, ProcessBilled).set(billed);
-        let tag = request.tag.to_le_bytes();
         let entry = Entry {
             block: PoolBlock {
                 address,
@@ -169,7 +194,7 @@ impl<P: Platform> Executive<P> {
             },
             base: start,
             total,
-            header: [0, 0, units, pool_type, tag[0], tag[1], tag[2], tag[3]],
+            header: header_bytes(bytes, pool_type, request.tag),
             apart,
             told: false,
         };
@@ -249,27 +274,29 @@ impl<P: Platform> Executive<P> {
     /// As for [`ExFreePoolWithTag`](Self::ExFreePoolWithTag).
     pub unsafe fn free_pool(&self, block: *mut c_void, tag: u32, caller: u64) {
         let address = block.addr();
-        let Some(entry) = self.registry().with(|registry| registry.find(address)) else {
-            self.bad_free(address, tag, caller);
+        let irql = self.platform().irql();
+        let taken = self.registry().with(|registry| {
+            registry.take(address, caller, |entry| {
+                irql <= highest(entry.block.pool)
+                    && entry.damage().is_none()
+                    && (tag == 0 || same_tag(tag, entry.block.tag))
+            })
+        });
+        let freed = match taken {
+            Taken::Unknown => self.bad_free(address, tag, caller),
+            Taken::Refused(entry) => self.refuse_free(&entry, tag, caller),
+            Taken::Freed(freed) => freed,
         };
-        self.check_free(&entry, tag, caller);
-        let Some(freed) = self.registry().with(|registry| registry.remove(address, caller)) else {
-            // Somebody else freed it between the two looks.
-            self.bad_free(address, tag, caller);
-        };
-        if entry.apart {
+        // Nobody gets the memory before others have been freed after it: until then a write to it is noticed.
+        let kept = self.platform().freed_blocks_kept();
+        if freed.entry.apart || kept == 0 {
             self.give_back(&freed);
             return;
         }
-        // Nobody gets the memory before others have been freed after it: until then a write to it is noticed.
-        let kept = self.platform().freed_blocks_kept();
-        if kept > 0 {
-            entry.wipe();
-        }
+        freed.entry.wipe();
+        self.registry().with(|registry| registry.let_wait(freed));
         while let Some(oldest) = self.registry().with(|registry| registry.next_reuse(kept)) {
-            if kept > 0 {
-                self.check_reuse(&oldest, PoolNoticed::Reuse);
-            }
+            self.check_reuse(&oldest, PoolNoticed::Reuse);
             self.give_back(&oldest);
         }
     }

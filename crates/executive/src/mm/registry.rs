@@ -9,12 +9,16 @@ use alloc::vec::Vec;
 use nt::PAGE_SIZE;
 use record::PoolWrong;
 
+use super::dense::{Blocks, Gone, Graves, Kind, Kinds, Packed};
 use super::{HostCell, PoolPlace};
 use crate::raw::field;
 use crate::{Executive, Platform, PoolKind, executive};
 
 /// How many freed blocks are remembered, to tell a use after free and a double free from a pointer that never was a block.
 const FREED_REMEMBERED: usize = 16384;
+
+/// As above, of those that were the kernel's own.
+const OWN_FREED_REMEMBERED: usize = 1024;
 
 /// Most bytes of freed blocks that share pages and wait before their memory is used again.
 const WAITING_BYTES: usize = 256 << 10;
@@ -84,15 +88,22 @@ pub(super) struct Freed {
 
 #[derive(Default)]
 pub(crate) struct Registry {
+    kinds: Kinds,
+    /// The kernel's own blocks, of which there may be very many.
+    own: Blocks,
+    /// All others.
     blocks: BTreeMap<usize, Entry>,
-    /// Remembered freed blocks by when they were freed, and by address.
+    /// Remembered freed blocks of the kernel's own.
+    own_freed: Graves,
+    /// All other remembered freed blocks by when they were freed, and by address.
     freed: BTreeMap<u64, usize>,
     freed_by_address: BTreeMap<usize, Freed>,
     /// Freed blocks that share pages and whose memory the platform does not have back yet, oldest first.
     waiting: VecDeque<Freed>,
     waiting_bytes: usize,
-    statistics: BTreeMap<(u32, bool), TagStatistics>,
     sequence: u64,
+    /// Bytes behind blocks that share pages.
+    zone: usize,
 }
 
 /// What `mm` keeps in the executive's globals.
@@ -101,39 +112,87 @@ pub(crate) struct Globals {
     pub(super) registry: HostCell<Registry>,
 }
 
+/// What became of a free.
+pub(super) enum Taken {
+    /// There is no such block.
+    Unknown,
+    /// The block is still there, and may not be freed like this.
+    Refused(Entry),
+    /// The block is gone.
+    Freed(Freed),
+}
+
 impl Registry {
+    fn kind(&mut self, entry: &Entry) -> u32 {
+        let block = &entry.block;
+        self.kinds.number(Kind { tag: block.tag, pool: block.pool, pool_type: entry.header[3] })
+    }
+
     pub(super) fn insert(&mut self, mut entry: Entry) {
         entry.block.sequence = self.sequence;
         self.sequence += 1;
         let block = entry.block;
-        if let Some(freed) = self.freed_by_address.remove(&block.address) {
+        self.own_freed.remove(block.address);
+        if !self.freed.is_empty()
+            && let Some(freed) = self.freed_by_address.remove(&block.address)
+        {
             self.freed.remove(&freed.when);
         }
-        let statistics = self.statistics.entry((block.tag, block.pool == PoolKind::Paged)).or_default();
+        let kind = self.kind(&entry);
+        let statistics = self.kinds.statistics(kind);
         statistics.allocations += 1;
         statistics.bytes += block.bytes;
         statistics.peak_bytes = statistics.peak_bytes.max(statistics.bytes);
-        self.blocks.insert(block.address, entry);
+        let packed = Packed::new(&entry, kind);
+        if packed.is_none_or(|packed| !self.own.insert(packed)) {
+            self.blocks.insert(block.address, entry);
+        }
+    }
+
+    fn unpacked(&self, packed: Packed) -> Entry {
+        packed.entry(&self.kinds, self.zone)
     }
 
     pub(super) fn find(&self, address: usize) -> Option<Entry> {
-        self.blocks.get(&address).copied()
+        match self.own.get(address) {
+            Some(packed) => Some(self.unpacked(packed)),
+            None => self.blocks.get(&address).copied(),
+        }
     }
 
     /// Returns the freed block that began at `address`, if nothing has taken its place.
     pub(super) fn freed_at(&self, address: usize) -> Option<Freed> {
-        self.freed_by_address.get(&address).copied()
+        match self.own_freed.get(address) {
+            Some(gone) => Some(self.unpacked_freed(gone)),
+            None => self.freed_by_address.get(&address).copied(),
+        }
     }
 
-    pub(super) fn remove(&mut self, address: usize, by: u64) -> Option<Freed> {
-        let entry = self.blocks.remove(&address)?;
-        let block = entry.block;
-        if let Some(statistics) = self.statistics.get_mut(&(block.tag, block.pool == PoolKind::Paged)) {
-            statistics.frees += 1;
-            statistics.bytes -= block.bytes;
+    /// When it was freed is told by its place.
+    fn unpacked_freed(&self, (packed, by): Gone) -> Freed {
+        Freed { entry: self.unpacked(packed), by, when: 0 }
+    }
+
+    /// Takes the block at `address` out for the driver call that returns to `by`, if `may` says that it may be freed.
+    pub(super) fn take(&mut self, address: usize, by: u64, may: impl FnOnce(&Entry) -> bool) -> Taken {
+        let Some(entry) = self.find(address) else { return Taken::Unknown };
+        if !may(&entry) {
+            return Taken::Refused(entry);
         }
+        let packed = self.own.remove(address);
+        if packed.is_none() {
+            self.blocks.remove(&address);
+        }
+        let kind = packed.map_or_else(|| self.kind(&entry), Packed::kind);
+        let statistics = self.kinds.statistics(kind);
+        statistics.frees += 1;
+        statistics.bytes -= entry.block.bytes;
         let freed = Freed { entry, by, when: self.sequence };
         self.sequence += 1;
+        if let Some(packed) = packed {
+            self.own_freed.insert((packed, by), OWN_FREED_REMEMBERED);
+            return Taken::Freed(freed);
+        }
         self.freed.insert(freed.when, address);
         self.freed_by_address.insert(address, freed);
         if self.freed.len() > FREED_REMEMBERED
@@ -141,11 +200,13 @@ impl Registry {
         {
             self.freed_by_address.remove(&oldest);
         }
-        if !entry.apart {
-            self.waiting_bytes += entry.total;
-            self.waiting.push_back(freed);
-        }
-        Some(freed)
+        Taken::Freed(freed)
+    }
+
+    /// Lets a freed block that shares pages wait.
+    pub(super) fn let_wait(&mut self, freed: Freed) {
+        self.waiting_bytes += freed.entry.total;
+        self.waiting.push_back(freed);
     }
 
     /// Takes the oldest freed block whose turn has come, where `kept` may wait.
@@ -158,9 +219,15 @@ impl Registry {
         Some(oldest)
     }
 
+    fn all(&self) -> impl Iterator<Item = Entry> {
+        self.own.iter().map(|packed| self.unpacked(packed)).chain(self.blocks.values().copied())
+    }
+
     /// Returns the live blocks by address.
     pub(super) fn live(&self) -> Vec<Entry> {
-        self.blocks.values().copied().collect()
+        let mut all: Vec<Entry> = self.all().collect();
+        all.sort_unstable_by_key(|entry| entry.block.address);
+        all
     }
 
     /// Returns the freed blocks that wait for their reuse.
@@ -171,6 +238,10 @@ impl Registry {
     /// Notes that the damage of the blocks at `addresses` was told.
     pub(super) fn told(&mut self, addresses: &[usize]) {
         for address in addresses {
+            if let Some(packed) = self.own.remove(*address) {
+                let entry = self.unpacked(packed);
+                self.blocks.insert(*address, entry);
+            }
             if let Some(entry) = self.blocks.get_mut(address) {
                 entry.told = true;
             }
@@ -184,8 +255,12 @@ impl Registry {
     pub(super) fn place(&self, address: usize) -> Option<PoolPlace> {
         let live = |entry: &Entry, wrong| Some(PoolPlace { block: entry.block.record(None), wrong });
         let gone = |freed: &Freed, wrong| Some(PoolPlace { block: freed.record(), wrong: Some(wrong) });
-        let before = self.blocks.range(..=address).next_back().map(|(_, entry)| entry);
-        let after = self.blocks.range(address + 1..).next().map(|(_, entry)| entry);
+        let (own_before, own_after) = around(address, self.own.iter().map(Packed::address));
+        let before = self.blocks.range(..=address).next_back().map(|(&at, _)| at);
+        let after = self.blocks.range(address.saturating_add(1)..).next().map(|(&at, _)| at);
+        let before = own_before.max(before).and_then(|at| self.find(at));
+        let after = own_after.into_iter().chain(after).min().and_then(|at| self.find(at));
+        let (before, after) = (before.as_ref(), after.as_ref());
         if let Some(entry) = before.filter(|entry| address < entry.base + entry.total) {
             let behind = address >= entry.block.address + entry.block.bytes;
             return live(entry, behind.then_some(PoolWrong::Overrun));
@@ -193,8 +268,12 @@ impl Registry {
         if let Some(entry) = after.filter(|entry| address >= entry.base) {
             return live(entry, Some(PoolWrong::Underrun));
         }
-        let freed_before = self.freed_by_address.range(..=address).next_back().map(|(_, freed)| freed);
-        let freed_after = self.freed_by_address.range(address + 1..).next().map(|(_, freed)| freed);
+        let (own_before, own_after) = around(address, self.own_freed.iter().map(|gone| gone.0.address()));
+        let freed_before = self.freed_by_address.range(..=address).next_back().map(|(&at, _)| at);
+        let freed_after = self.freed_by_address.range(address.saturating_add(1)..).next().map(|(&at, _)| at);
+        let freed_before = own_before.max(freed_before).and_then(|at| self.freed_at(at));
+        let freed_after = own_after.into_iter().chain(freed_after).min().and_then(|at| self.freed_at(at));
+        let (freed_before, freed_after) = (freed_before.as_ref(), freed_after.as_ref());
         let around = |freed: &&Freed| {
             let entry = &freed.entry;
             (entry.base..entry.base + entry.total).contains(&address)
@@ -215,10 +294,28 @@ impl Registry {
     }
 }
 
+/// Returns the last of some addresses up to `address` and the first behind it. Looks at all of them: it is a fault that asks.
+fn around(address: usize, all: impl Iterator<Item = usize>) -> (Option<usize>, Option<usize>) {
+    all.fold((None, None), |(before, after): (Option<usize>, Option<usize>), at| {
+        if at <= address {
+            (before.max(Some(at)), after)
+        } else {
+            (before, Some(after.map_or(at, |after| after.min(at))))
+        }
+    })
+}
+
 impl<P: Platform> Executive<P> {
     /// Makes the global variables ready.
-    #[expect(clippy::unused_self, reason = "the other modules have something to do here")]
-    pub(crate) fn mm_initialize(&self) {}
+    pub(crate) fn mm_initialize(&self) {
+        let zone = self.pool_zone();
+        self.registry().with(|registry| registry.zone = zone);
+    }
+
+    /// Returns how many bytes follow each block that shares pages, in addition to what rounding leaves.
+    pub(super) fn pool_zone(&self) -> usize {
+        if self.platform().guards_pool() { super::guard::BEHIND } else { 0 }
+    }
 
     /// Gives the host memory of the bookkeeping back. Pool that is still allocated stays with the platform.
     pub(crate) fn mm_dispose(&self) {
@@ -235,7 +332,7 @@ impl<P: Platform> Executive<P> {
     /// Returns every live pool block, in the order of allocation.
     pub fn pool_blocks(&self) -> Vec<PoolBlock> {
         let mut blocks: Vec<PoolBlock> =
-            self.registry().with(|registry| registry.blocks.values().map(|entry| entry.block).collect());
+            self.registry().with(|registry| registry.all().map(|entry| entry.block).collect());
         blocks.sort_unstable_by_key(|block| block.sequence);
         blocks
     }
@@ -254,9 +351,7 @@ impl<P: Platform> Executive<P> {
 
     /// Returns the statistics of every tag that was ever used, with whether they are about paged pool.
     pub fn pool_statistics(&self) -> Vec<(u32, bool, TagStatistics)> {
-        self.registry().with(|registry| {
-            registry.statistics.iter().map(|(&(tag, paged), &all)| (tag, paged, all)).collect()
-        })
+        self.registry().with(|registry| registry.kinds.all_statistics().collect())
     }
 
     /// Returns how many allocations and frees there have been; the next block gets this number.

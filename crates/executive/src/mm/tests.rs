@@ -149,3 +149,79 @@ fn audits_find_blocks_by_tag_in_order() {
     let paged = statistics.iter().find(|&&(tag, paged, _)| tag == TAG && paged).expect("statistics");
     assert_eq!((paged.2.live(), paged.2.bytes), (1, 32));
 }
+
+/// A block as a test remembers it: address, bytes, tag, whether a driver asked.
+type Known = (usize, usize, u32, bool);
+
+#[test]
+fn the_registry_tells_what_a_random_history_left() {
+    let executive = boot();
+    let mut live: std::vec::Vec<Known> = std::vec::Vec::new();
+    let before = executive.pool_blocks().len();
+    let mut random = 0x1234_5678_9ABC_DEF1_u64;
+    for _ in 0..20_000 {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        if random & 1 == 0 || live.is_empty() {
+            let tag = pool_tag(if random & 2 == 0 { b"Tst1" } else { b"Tst2" });
+            let (bytes, driver) = ((random >> 8) as usize % 300 + 1, random & 12 == 0);
+            let request = super::PoolRequest {
+                pool_type: if random & 16 == 0 { PagedPool } else { NonPagedPoolNx },
+                bytes,
+                tag,
+                caller: if driver { 0xABCD } else { 0 },
+            };
+            live.push((executive.allocate_pool(&request).addr(), bytes, tag, driver));
+        } else {
+            let (address, _, tag, _) = live.swap_remove((random >> 8) as usize % live.len());
+            // SAFETY: allocated above and freed once.
+            unsafe { executive.ExFreePoolWithTag(core::ptr::with_exposed_provenance_mut(address), tag) };
+            assert_eq!(executive.pool_block(address), None);
+        }
+    }
+    assert_eq!(executive.pool_blocks().len() - before, live.len());
+    for &(address, bytes, tag, driver) in &live {
+        let block = executive.pool_block(address).expect("a live block");
+        assert_eq!((block.address, block.bytes, block.tag), (address, bytes, tag));
+        assert_eq!(block.caller != 0, driver);
+        let inside = executive.pool_place(address + bytes - 1).expect("a place in pool");
+        assert_eq!((inside.block.address, inside.wrong), (address as u64, None));
+    }
+    for tag in [pool_tag(b"Tst1"), pool_tag(b"Tst2")] {
+        let statistics = executive.pool_statistics();
+        let mine = statistics.iter().filter(|&&(of, _, _)| of == tag);
+        let bytes: usize = mine.map(|(_, _, statistics)| statistics.bytes).sum();
+        assert_eq!(bytes, live.iter().filter(|known| known.2 == tag).map(|known| known.1).sum());
+    }
+    let order = executive.pool_blocks();
+    assert!(order.is_sorted_by_key(|block| block.sequence));
+}
+
+#[test]
+fn a_block_is_packed_wherever_it_lies_or_not_at_all() {
+    use super::dense::{Kind, Kinds, Packed};
+    use super::registry::Entry;
+    let mut kinds = Kinds::default();
+    let kind = kinds.number(Kind { tag: TAG, pool: PoolKind::Paged, pool_type: 3 });
+    let block = |address: usize, bytes, sequence| super::PoolBlock {
+        address,
+        bytes,
+        tag: TAG,
+        pool: PoolKind::Paged,
+        sequence,
+        caller: 0,
+    };
+    for address in [0x1010, 0x7FFF_FFFF_FFF0, 0xFFFF_8000_0000_0010, 0xFFFF_FFFF_FFFF_FFF0] {
+        let block = block(address, 1000, 1 << 35);
+        let packed = Packed::new(&Entry::ordinary(block, 3, 16), kind).expect("an ordinary block");
+        let entry = packed.entry(&kinds, 16);
+        assert_eq!((entry.block, entry.base, entry.total), (block, address - 16, 16 + 1008 + 16));
+    }
+    for odd in [block(0x8000_0000_0010, 1, 0), block(0x1010, 1 << 28, 0), block(0x1010, 1, 1 << 36)] {
+        assert!(Packed::new(&Entry::ordinary(odd, 3, 16), kind).is_none(), "{odd:?}");
+    }
+    let mut apart = Entry::ordinary(block(0x1010, 1, 0), 3, 16);
+    apart.apart = true;
+    assert!(Packed::new(&apart, kind).is_none());
+}

@@ -23,12 +23,10 @@ const LENGTH_TOO_LONG: u16 = 0xFFFE;
 ///
 /// `buffer` points to `bytes` readable bytes, or `bytes` is zero.
 pub(crate) unsafe fn copy_units(buffer: *const u16, bytes: u16) -> Vec<u16> {
-    let mut units = Vec::with_capacity(usize::from(bytes / 2));
-    for index in 0..usize::from(bytes / 2) {
-        let unit = buffer.wrapping_add(index);
-        // SAFETY: inside the range the caller promised. Callers' buffers need not be aligned.
-        units.push(unsafe { unit.read_unaligned() });
-    }
+    let mut units = alloc::vec![0; usize::from(bytes / 2)];
+    let target = units.as_mut_ptr().cast::<u8>();
+    // SAFETY: inside the range the caller promised, and as long as the vector. Callers' buffers need not be aligned.
+    unsafe { ptr::copy_nonoverlapping(buffer.cast::<u8>(), target, units.len() * 2) };
     units
 }
 

@@ -11,6 +11,7 @@ use nt::{
 use super::header::Header;
 use super::index::NameIndex;
 use super::process::Processes;
+use super::security::SharedDescriptors;
 use super::types::{Procedures, TYPE_SLOTS};
 use crate::ex::KernelRoutine;
 use crate::executive::{self, Executive};
@@ -52,6 +53,8 @@ pub(crate) struct Globals {
     pub(super) names: HostCell<NameIndex>,
     /// Key of that table.
     pub(super) name_key: u64,
+    /// Descriptors that objects share.
+    pub(super) descriptors: HostCell<SharedDescriptors>,
 }
 
 /// Directories that exist before anybody asks.
@@ -90,6 +93,7 @@ impl<P: Platform> Executive<P> {
     pub(crate) fn ob_dispose(&self) {
         self.processes().dispose();
         self.dispose_name_index();
+        self.dispose_shared_descriptors();
         self.dispose_procedures();
     }
 

@@ -1,5 +1,11 @@
 //! The descriptors of objects.
+//!
+//! Windows keeps equal descriptors once, in a cache with counts (`ObLogSecurityDescriptor`). Here objects share one if their creators brought
+//! none and the same token gave them the same default for the same type, which is nearly all objects; a descriptor that a creator brought is
+//! the object's own. The counts are host memory, so there is no `SECURITY_DESCRIPTOR_HEADER` before a shared one.
 
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::ptr;
 
@@ -8,14 +14,68 @@ use nt::{
     STATUS_INSUFFICIENT_RESOURCES, tag, type_flags,
 };
 
+use super::globals::Globals;
 use super::header::Header;
 use crate::executive::Executive;
+use crate::mm::HostCell;
 use crate::platform::{Bugcheck, Platform};
 use crate::raw::field;
-use crate::se::{Descriptor, read_descriptor};
+use crate::se::{Descriptor, Token, read_descriptor};
 
 /// `SecurityDescriptor` of a header counts references in its low four bits on x64.
 const FAST_REFERENCE: usize = 0xF;
+
+/// Most descriptors that are shared; others are their objects' own.
+const MOST_SHARED: usize = 16;
+
+/// What a default descriptor follows from.
+struct Origin {
+    token: Arc<Token>,
+    type_index: u8,
+}
+
+/// A descriptor in pool, and how many objects have it.
+struct SharedDescriptor {
+    origin: Origin,
+    address: usize,
+    objects: usize,
+}
+
+/// Descriptors that several objects have, or may come to have.
+#[derive(Default)]
+pub(crate) struct SharedDescriptors {
+    all: Vec<SharedDescriptor>,
+}
+
+impl SharedDescriptors {
+    /// Returns the descriptor of an origin for one more object.
+    fn share(&mut self, origin: &Origin) -> Option<usize> {
+        let shared = self.all.iter_mut().find(|shared| {
+            shared.origin.type_index == origin.type_index && Arc::ptr_eq(&shared.origin.token, &origin.token)
+        })?;
+        shared.objects += 1;
+        Some(shared.address)
+    }
+
+    /// Lets others share a new descriptor, which one object has.
+    fn add(&mut self, origin: Origin, address: usize) {
+        if self.all.len() < MOST_SHARED {
+            self.all.push(SharedDescriptor { origin, address, objects: 1 });
+        }
+    }
+
+    /// Takes a descriptor from one object. Tells whether no other has it.
+    fn is_last(&mut self, address: usize) -> bool {
+        let Some(at) = self.all.iter().position(|shared| shared.address == address) else { return true };
+        let shared = &mut self.all[at];
+        shared.objects -= 1;
+        let last = shared.objects == 0;
+        if last {
+            self.all.swap_remove(at);
+        }
+        last
+    }
+}
 
 impl<P: Platform> Executive<P> {
     fn descriptor_pointer(&self, header: Header) -> *mut c_void {
@@ -34,21 +94,49 @@ impl<P: Platform> Executive<P> {
         if header.name_info().is_none() && !required && explicit.is_none() {
             return Ok(());
         }
-        let descriptor = Descriptor::assign(explicit, &self.current_token(), &object_type.mapping());
+        let token = self.current_token();
+        let pointer = field!(header.live(), OBJECT_HEADER, SecurityDescriptor);
+        let origin =
+            explicit.is_none().then(|| Origin { token: Arc::clone(&token), type_index: object_type.index() });
+        if let Some(origin) = &origin
+            && let Some(address) = self.shared_descriptors().with(|shared| shared.share(origin))
+        {
+            pointer.set(address);
+            return Ok(());
+        }
+        let descriptor = Descriptor::assign(explicit, &token, &object_type.mapping());
         let block = self.descriptor_to_pool(&descriptor, tag::SECURITY_DESCRIPTOR);
         if block.is_null() {
             return Err(STATUS_INSUFFICIENT_RESOURCES);
         }
-        field!(header.live(), OBJECT_HEADER, SecurityDescriptor).set(block.expose_provenance());
+        let address = block.expose_provenance();
+        if let Some(origin) = origin {
+            self.shared_descriptors().with(|shared| shared.add(origin, address));
+        }
+        pointer.set(address);
         Ok(())
+    }
+
+    /// Returns the descriptors that objects share.
+    fn shared_descriptors(&self) -> &HostCell<SharedDescriptors> {
+        let cell = field!(self.ob(), Globals, descriptors);
+        // SAFETY: the globals live as long as the executive, and everything in the cell is behind `UnsafeCell` or atomic.
+        unsafe { &*cell.ptr() }
+    }
+
+    /// Gives the host memory of the table back.
+    pub(super) fn dispose_shared_descriptors(&self) {
+        self.shared_descriptors().dispose();
     }
 
     pub(super) fn free_descriptor(&self, header: Header) {
         let block = self.descriptor_pointer(header);
         if !block.is_null() {
             field!(header.live(), OBJECT_HEADER, SecurityDescriptor).set(0);
-            // SAFETY: the object owned it and has forgotten it.
-            unsafe { self.ExFreePoolWithTag(block, tag::SECURITY_DESCRIPTOR) };
+            if self.shared_descriptors().with(|shared| shared.is_last(block.addr())) {
+                // SAFETY: the object was the last that had it, and has forgotten it.
+                unsafe { self.ExFreePoolWithTag(block, tag::SECURITY_DESCRIPTOR) };
+            }
         }
     }
 

@@ -94,6 +94,10 @@ impl Platform for Solo {
         }
     }
 
+    fn guards_pool(&self) -> bool {
+        true
+    }
+
     fn data(&self, bytes: usize, align: usize) -> NonNull<u8> {
         let owned = Owned::zeroed(bytes, align);
         let at = owned.at;

@@ -85,6 +85,10 @@ impl Platform for World {
         self.pages.borrow_mut()[arena(pool)].release(block);
     }
 
+    fn guards_pool(&self) -> bool {
+        true
+    }
+
     fn freed_blocks_kept(&self) -> usize {
         256
     }

@@ -189,3 +189,26 @@ fn named_objects_have_descriptors_and_unnamed_ones_do_not() {
     assert_eq!(world.facts(unnamed).security_descriptor, 0);
     assert_eq!(world.facts(unnamed).info_mask, 0);
 }
+
+#[test]
+fn defaults_are_shared_and_go_with_their_last_object() {
+    let world = World::new();
+    let before = world.executive.pool_blocks_tagged(nt::tag::SECURITY_DESCRIPTOR).len();
+    let first = world.make_object("\\A", OBJ_PERMANENT);
+    let second = world.make_object("\\B", OBJ_PERMANENT);
+    let shared = world.facts(first).security_descriptor;
+    assert_eq!(world.facts(second).security_descriptor, shared);
+    let mut brings = Attributes::named("\\C", OBJ_PERMANENT);
+    brings.all.SecurityDescriptor = world.executive.SePublicDefaultSd().cast();
+    let handle = world.make(&brings).expect("created");
+    let third = world.by_handle(handle).expect("referenced");
+    assert_ne!(world.facts(third).security_descriptor, shared, "what a creator brings is its own");
+    let now = world.executive.pool_blocks_tagged(nt::tag::SECURITY_DESCRIPTOR).len();
+    assert_eq!(now, before + 2);
+    for (object, left) in [(first, before + 2), (second, before + 1)] {
+        // SAFETY: referenced since it was made.
+        unsafe { world.executive.ObMakeTemporaryObject(object) };
+        world.dereference(object);
+        assert_eq!(world.executive.pool_blocks_tagged(nt::tag::SECURITY_DESCRIPTOR).len(), left);
+    }
+}

@@ -1,0 +1,263 @@
+//! Live blocks of the kernel's own, 16 bytes each.
+//!
+//! There may be millions of them: an object with a name has three. What is particular to a block is its address, its size
+//! and its number among all; what many have in common, tag and type, is a [`Kind`].
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use hashbrown::HashTable;
+use nt::hash::mixed;
+use nt::{POOL_BLOCK, POOL_HEADER};
+
+use super::registry::Entry;
+use super::{PoolBlock, TagStatistics};
+use crate::PoolKind;
+
+const HEADER: usize = size_of::<POOL_HEADER>();
+
+const ADDRESS_BITS: u32 = 44;
+const KIND_BITS: u32 = 64 - ADDRESS_BITS;
+const BYTES_BITS: u32 = 28;
+const KIND_MASK: u64 = (1 << KIND_BITS) - 1;
+/// An address loses the bits that are zero in all of them, and keeps as many more as there is room for.
+const ADDRESS_SHIFT: u32 = KIND_BITS - POOL_BLOCK.trailing_zeros();
+const SEQUENCE_BITS: u32 = 64 - BYTES_BITS;
+/// Blocks that are allocated together, so that growing copies nothing and leaves little unused.
+const CHUNK: usize = 1024;
+
+/// What blocks have in common.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kind {
+    pub(super) tag: u32,
+    pub(super) pool: PoolKind,
+    /// `POOL_HEADER.PoolType`.
+    pub(super) pool_type: u8,
+}
+
+impl Kind {
+    fn position(self) -> u64 {
+        mixed(u64::from(self.tag) << 16 | u64::from(self.pool_type) << 8 | self.pool as u64)
+    }
+}
+
+/// All kinds that were ever seen, and what happened under their tags.
+#[derive(Default)]
+pub(super) struct Kinds {
+    /// With the place of the statistics.
+    all: Vec<(Kind, usize)>,
+    table: HashTable<u32>,
+    statistics: Vec<TagStatistics>,
+    /// Where the statistics of a tag are, for paged pool or not.
+    by_tag: BTreeMap<(u32, bool), usize>,
+}
+
+impl Kinds {
+    /// Returns the number of a kind, a new one if need be.
+    pub(super) fn number(&mut self, kind: Kind) -> u32 {
+        let all = &mut self.all;
+        let position = kind.position();
+        if let Some(&known) = self.table.find(position, |&number| all[number as usize].0 == kind) {
+            return known;
+        }
+        let number = all.len() as u32;
+        let statistics = *self.by_tag.entry((kind.tag, kind.pool == PoolKind::Paged)).or_insert_with(|| {
+            self.statistics.push(TagStatistics::default());
+            self.statistics.len() - 1
+        });
+        all.push((kind, statistics));
+        self.table.insert_unique(position, number, |&number| all[number as usize].0.position());
+        number
+    }
+
+    /// Returns the statistics that a kind's blocks count in.
+    pub(super) fn statistics(&mut self, kind: u32) -> &mut TagStatistics {
+        &mut self.statistics[self.all[kind as usize].1]
+    }
+
+    /// Returns all statistics, by tag.
+    pub(super) fn all_statistics(&self) -> impl Iterator<Item = (u32, bool, TagStatistics)> {
+        self.by_tag.iter().map(|(&(tag, paged), &at)| (tag, paged, self.statistics[at]))
+    }
+}
+
+/// A block, packed: address and kind, sequence and bytes. All zero is none.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Packed {
+    place: u64,
+    rest: u64,
+}
+
+impl Packed {
+    /// Packs a block, if it is one that can be: with its header at the platform's address, and of ordinary size.
+    pub(super) fn new(entry: &Entry, kind: u32) -> Option<Self> {
+        let block = &entry.block;
+        let plain = block.caller == 0
+            && !entry.apart
+            && !entry.told
+            && entry.base + HEADER == block.address
+            && block.address.is_multiple_of(POOL_BLOCK);
+        if !plain || block.bytes >> BYTES_BITS != 0 || block.sequence >> SEQUENCE_BITS != 0 {
+            return None;
+        }
+        if kind >> KIND_BITS != 0 {
+            return None;
+        }
+        let packed = Self {
+            place: (block.address as u64) << ADDRESS_SHIFT & !KIND_MASK | u64::from(kind),
+            rest: block.sequence << BYTES_BITS | block.bytes as u64,
+        };
+        (packed.address() == block.address).then_some(packed)
+    }
+
+    pub(super) const fn is_none(self) -> bool {
+        self.place == 0
+    }
+
+    /// The upper bits of an address are all like the highest that is kept.
+    pub(super) const fn address(self) -> usize {
+        ((self.place & !KIND_MASK).cast_signed() >> ADDRESS_SHIFT).cast_unsigned() as usize
+    }
+
+    /// The number of its kind.
+    pub(super) const fn kind(self) -> u32 {
+        (self.place & KIND_MASK) as u32
+    }
+
+    /// Unpacks, where `zone` bytes follow each block.
+    pub(super) fn entry(self, kinds: &Kinds, zone: usize) -> Entry {
+        let (kind, _) = kinds.all[self.kind() as usize];
+        let address = self.address();
+        let bytes = (self.rest & ((1 << BYTES_BITS) - 1)) as usize;
+        let block = PoolBlock {
+            address,
+            bytes,
+            tag: kind.tag,
+            pool: kind.pool,
+            sequence: self.rest >> BYTES_BITS,
+            caller: 0,
+        };
+        Entry::ordinary(block, kind.pool_type, zone)
+    }
+}
+
+fn position(address: usize) -> u64 {
+    mixed(address as u64)
+}
+
+/// The live blocks, by address.
+#[derive(Default)]
+pub(super) struct Blocks {
+    chunks: Vec<Vec<Packed>>,
+    /// One more than the place that is free again and was freed last; each leads to the one before.
+    free: u32,
+    table: HashTable<u32>,
+}
+
+fn at(chunks: &[Vec<Packed>], place: u32) -> Packed {
+    chunks[place as usize / CHUNK][place as usize % CHUNK]
+}
+
+impl Blocks {
+    /// Adds a block. Gives it back where there are too many.
+    pub(super) fn insert(&mut self, packed: Packed) -> bool {
+        let place = if let Some(place) = self.free.checked_sub(1) {
+            let free = &mut self.chunks[place as usize / CHUNK][place as usize % CHUNK];
+            self.free = core::mem::replace(free, packed).rest as u32;
+            place
+        } else {
+            let full = self.chunks.last().is_none_or(|last| last.len() == CHUNK);
+            let chunks = self.chunks.len() - usize::from(!full);
+            let used = if full { 0 } else { self.chunks[chunks].len() };
+            let Ok(place) = u32::try_from(chunks * CHUNK + used) else { return false };
+            if place == u32::MAX {
+                return false;
+            }
+            if full {
+                self.chunks.push(Vec::with_capacity(CHUNK));
+            }
+            self.chunks[chunks].push(packed);
+            place
+        };
+        let chunks = &self.chunks;
+        let rehash = |&place: &u32| position(at(chunks, place).address());
+        self.table.insert_unique(position(packed.address()), place, rehash);
+        true
+    }
+
+    pub(super) fn get(&self, address: usize) -> Option<Packed> {
+        let chunks = &self.chunks;
+        let found = self.table.find(position(address), |&place| at(chunks, place).address() == address);
+        found.map(|&place| at(chunks, place))
+    }
+
+    pub(super) fn remove(&mut self, address: usize) -> Option<Packed> {
+        let chunks = &mut self.chunks;
+        let found = self.table.find_entry(position(address), |&place| at(chunks, place).address() == address);
+        let (place, _) = found.ok()?.remove();
+        let packed = core::mem::take(&mut chunks[place as usize / CHUNK][place as usize % CHUNK]);
+        chunks[place as usize / CHUNK][place as usize % CHUNK].rest = u64::from(self.free);
+        self.free = place + 1;
+        Some(packed)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Packed> {
+        self.chunks.iter().flatten().copied().filter(|packed| !packed.is_none())
+    }
+}
+
+/// A freed block, and the return address of the driver call that freed it.
+pub(super) type Gone = (Packed, u64);
+
+/// The blocks freed last, as many as are remembered.
+#[derive(Default)]
+pub(super) struct Graves {
+    ring: Vec<Gone>,
+    /// The oldest, once the ring is full.
+    next: usize,
+    table: HashTable<u32>,
+}
+
+impl Graves {
+    /// Remembers a block, and forgets the oldest where there are `most` already.
+    pub(super) fn insert(&mut self, gone: Gone, most: usize) {
+        let place = if self.ring.len() < most {
+            self.ring.push(gone);
+            self.ring.len() - 1
+        } else {
+            let place = self.next;
+            self.next = (place + 1) % most;
+            let old = core::mem::replace(&mut self.ring[place], gone).0;
+            if !old.is_none() {
+                let same = |&known: &u32| known as usize == place;
+                if let Ok(found) = self.table.find_entry(position(old.address()), same) {
+                    found.remove();
+                }
+            }
+            place
+        };
+        let ring = &self.ring;
+        let rehash = |&place: &u32| position(ring[place as usize].0.address());
+        self.table.insert_unique(position(gone.0.address()), place as u32, rehash);
+    }
+
+    pub(super) fn get(&self, address: usize) -> Option<Gone> {
+        let ring = &self.ring;
+        let same = |&place: &u32| ring[place as usize].0.address() == address;
+        self.table.find(position(address), same).map(|&place| ring[place as usize])
+    }
+
+    /// Forgets the block at an address that is in use again.
+    pub(super) fn remove(&mut self, address: usize) {
+        let ring = &mut self.ring;
+        let same = |&place: &u32| ring[place as usize].0.address() == address;
+        if let Ok(found) = self.table.find_entry(position(address), same) {
+            let (place, _) = found.remove();
+            ring[place as usize] = Gone::default();
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Gone> {
+        self.ring.iter().copied().filter(|gone| !gone.0.is_none())
+    }
+}
