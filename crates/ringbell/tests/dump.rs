@@ -182,6 +182,43 @@ fn kdmp_parser_lists_the_same_modules() {
     assert!(theirs.kernel_modules().any(|(_, name)| name.to_lowercase().contains("listener.sys")));
 }
 
+/// The interpreter that has the package `kdmp_parser`: `RINGBELL_PYTHON`, or the one that `.ci/run` sets up.
+fn python() -> Option<PathBuf> {
+    let own = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../python/bin/python3");
+    let candidates = std::env::var_os("RINGBELL_PYTHON").map(PathBuf::from).into_iter().chain([own]);
+    let has_package = |python: &PathBuf| {
+        let import = std::process::Command::new(python).args(["-c", "import kdmp_parser"]).output();
+        import.is_ok_and(|output| output.status.success())
+    };
+    candidates.into_iter().find(has_package)
+}
+
+#[test]
+fn the_python_package_reads_the_same_bytes() {
+    let Some(python) = python() else {
+        assert!(
+            std::env::var_os("RINGBELL_REQUIRE_ALL").is_none(),
+            "no Python with the package `kdmp_parser`; `.ci/run` installs it, or set RINGBELL_PYTHON"
+        );
+        eprintln!("skipped: no Python with the package `kdmp_parser`");
+        return;
+    };
+    let (_, dump) = alive_and_dumped(Profile::DEFAULT);
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python.dmp");
+    std::fs::write(&path, &dump).unwrap();
+    let pages = (dump.len() - 0x2000) / 0x1000;
+    let image = MemoryImage::from_bytes(dump).unwrap();
+    let kernel = Kernel::find(&image, FindOptions::default());
+    let bases: Vec<String> = kernel.modules.iter().map(|module| format!("{:#x}", module.base)).collect();
+    assert_eq!(bases.len(), 2, "the kernel and the driver");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/read_dump.py");
+    let output = std::process::Command::new(python).arg(script).arg(&path).args(&bases).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(said.trim(), format!("type 1, root 0x1000, {pages} pages, 2 modules"));
+    std::fs::remove_file(path).unwrap();
+}
+
 #[test]
 fn a_machine_that_died_leaves_no_dump() {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("died.dmp");
