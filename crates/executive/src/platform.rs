@@ -209,6 +209,12 @@ pub trait Platform {
         let _ = visit;
     }
 
+    /// Returns whether the unwind that runs now takes a thread out of a routine for good, as an exception does that a
+    /// driver further up the stack handles. The executive's state stays what it was when the routine was called.
+    fn leaves_routine(&self) -> bool {
+        false
+    }
+
     /// Returns whether anybody wants events, so that building one costs nothing where nobody does.
     fn listening(&self) -> bool {
         false
@@ -348,6 +354,10 @@ impl<T: Platform + ?Sized> Platform for &T {
     fn notifiers(&self, visit: &mut dyn FnMut(&Notifier)) {
         (**self).notifiers(visit);
     }
+    fn leaves_routine(&self) -> bool {
+        (**self).leaves_routine()
+    }
+
     fn listening(&self) -> bool {
         (**self).listening()
     }

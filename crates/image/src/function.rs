@@ -46,6 +46,7 @@ impl RuntimeFunction {
 #[derive(Debug, Clone)]
 pub struct FunctionTable<'a> {
     pub(crate) image: Image<'a>,
+    rva: u32,
     entries: &'a [pe::ImageRuntimeFunctionEntry],
     sorted: bool,
 }
@@ -63,7 +64,7 @@ impl<'a> Image<'a> {
         let bytes = if size == 0 { &[] } else { self.file_bytes(rva, size).ok_or(outside)? };
         // Cannot fail: the length is a multiple of the entry's size and its alignment is one.
         let entries = object::pod::slice_from_all_bytes(bytes).unwrap_or(&[]);
-        let mut table = FunctionTable { image: self.clone(), entries, sorted: false };
+        let mut table = FunctionTable { image: self.clone(), rva, entries, sorted: false };
         table.sorted = table.iter().zip(table.iter().skip(1)).all(|(left, right)| left.end <= right.begin)
             && table.iter().all(|function| function.begin < function.end);
         Ok(table)
@@ -101,6 +102,19 @@ impl FunctionTable<'_> {
         let index =
             self.entries.partition_point(|entry| entry.begin_address.get(LE) <= rva).checked_sub(1)?;
         self.entries.get(index).map(RuntimeFunction::from_raw).filter(|function| function.contains(rva))
+    }
+
+    /// Returns the RVA of the entry that covers an RVA, for those who look at it in memory. `None` as for
+    /// [`lookup`](Self::lookup).
+    pub fn entry_rva(&self, rva: u32) -> Option<u32> {
+        let index = if self.sorted {
+            self.entries.partition_point(|entry| entry.begin_address.get(LE) <= rva).checked_sub(1)?
+        } else {
+            self.iter().position(|function| function.contains(rva))?
+        };
+        let entry = self.entries.get(index).map(RuntimeFunction::from_raw)?;
+        // The table lies in the image, so this fits.
+        entry.contains(rva).then(|| self.rva + index as u32 * ENTRY)
     }
 
     /// Returns the entry of the whole function that a part belongs to; the part itself when it is not chained, or

@@ -7,10 +7,12 @@
 use crate::layout::layout;
 use crate::ntdef::{HANDLE, LIST_ENTRY, PVOID, SINGLE_LIST_ENTRY};
 
+mod exception;
 mod processor;
 mod shared;
 mod thread;
 
+pub use exception::*;
 pub use processor::*;
 pub use shared::*;
 pub use thread::*;
@@ -129,8 +131,8 @@ layout! {
 }
 
 /// Layouts of the parts of this module.
-pub(crate) const PARTS: [&[&crate::layout::Layout]; 4] =
-    [LAYOUTS, thread::LAYOUTS, processor::LAYOUTS, shared::LAYOUTS];
+pub(crate) const PARTS: [&[&crate::layout::Layout]; 5] =
+    [LAYOUTS, thread::LAYOUTS, processor::LAYOUTS, shared::LAYOUTS, exception::LAYOUTS];
 
 /// Values of [`DISPATCHER_HEADER::Type`].
 pub mod dispatcher {

@@ -2,11 +2,39 @@
 
 use core::ptr::NonNull;
 
-use executive::Platform;
-use nt::ETHREAD;
+use executive::{Bugcheck, Platform};
+use nt::{BugCheck, ETHREAD, NTSTATUS};
 
 /// What a new thread runs. It does not return: its last act is [`Host::exit_thread`].
 pub type ThreadBody = Box<dyn FnOnce()>;
+
+/// An exception that an export raises.
+#[derive(Clone, Copy, Debug)]
+pub struct Exception<'a> {
+    /// What a handler sees as `EXCEPTION_RECORD.ExceptionCode`.
+    pub code: NTSTATUS,
+    /// `EXCEPTION_RECORD.ExceptionFlags`.
+    pub flags: u32,
+    /// `EXCEPTION_RECORD.ExceptionRecord`: address of the exception that led to this one, or 0.
+    pub previous: u64,
+    /// `EXCEPTION_RECORD.ExceptionInformation`, at most 15.
+    pub information: &'a [u64],
+    /// Why, for people.
+    pub reason: &'a str,
+}
+
+/// Where an unwind leads: the arguments of `RtlUnwindEx`.
+#[derive(Clone, Copy, Debug)]
+pub struct Unwind {
+    /// Base of the frame in which it ends (`TargetFrame`).
+    pub frame: u64,
+    /// Where that frame goes on (`TargetIp`).
+    pub target: u64,
+    /// Address of the `EXCEPTION_RECORD`, 0 for none.
+    pub record: u64,
+    /// What it finds in `rax`.
+    pub value: u64,
+}
 
 /// The machine, as the exports see it. Object-safe: a [`Kernel`](crate::Kernel) holds a `&'static dyn Host`.
 pub trait Host: Platform + Sync {
@@ -40,6 +68,41 @@ pub trait Host: Platform + Sync {
     ///
     /// `routine` is the address of code with the Windows x64 convention that is entitled to these arguments.
     unsafe fn call_driver(&self, routine: u64, arguments: &[u64]) -> u64;
+
+    /// As [`Host::call_driver`], with the address of a copy of `words` on the driver stack as the first argument and `second` as the
+    /// second.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Host::call_driver`].
+    unsafe fn call_with_words(&self, routine: u64, words: &[u64], second: u64) -> u64 {
+        let words = words.to_vec();
+        // SAFETY: the caller's promise.
+        unsafe { self.call_driver(routine, &[words.as_ptr().expose_provenance() as u64, second]) }
+    }
+
+    /// Raises an exception in the name of the export call that is being served: looks for a handler in the driver, and goes on
+    /// there or, where a filter wants it, behind the call. What the export has on its stack is dropped. Without a
+    /// handler the world ends.
+    fn raise(&self, exception: &Exception<'_>) -> ! {
+        let caller = self.caller().unwrap_or(0);
+        let information = |index: usize| exception.information.get(index).copied().unwrap_or(0);
+        self.bugcheck(Bugcheck {
+            code: BugCheck::KMODE_EXCEPTION_NOT_HANDLED,
+            parameters: [u64::from(exception.code.0), caller, information(0), information(1)],
+            reason: format!("{}: {}", exception.reason, exception.code).into(),
+        })
+    }
+
+    /// Unwinds the stack of the driver that made the export call which is being served: calls the termination handlers of the frames
+    /// below the goal, then goes on there.
+    fn unwind(&self, goal: &Unwind) -> ! {
+        self.bugcheck(Bugcheck {
+            code: BugCheck::KMODE_EXCEPTION_NOT_HANDLED,
+            parameters: [u64::from(nt::STATUS_UNWIND.0), goal.target, goal.frame, 0],
+            reason: "this host does not unwind".into(),
+        })
+    }
 
     /// Gives `thread` something to run on. The kernel has allocated and initialized the thread object, its identifiers
     /// included; the machine fills in what belongs to the stack, and may start the thread before this returns.

@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use executive::{BootError, Bugcheck, Executive};
-use nt::{BugCheck, FAST_MUTEX, KEVENT, KSEMAPHORE, NTSTATUS, NotificationEvent, Profile};
+use nt::{BugCheck, FAST_MUTEX, Irql, KEVENT, KSEMAPHORE, NTSTATUS, NotificationEvent, Profile};
 use record::{PoolBlockLeft, WaitKind, What};
 
 use crate::ex::lookaside::Lookasides;
@@ -12,7 +12,7 @@ use crate::ex::work::Queue;
 use crate::export::{Address, Export};
 use crate::frame::CallFrame;
 use crate::guest::{Arena, Guest};
-use crate::host::Host;
+use crate::host::{Exception, Host};
 use crate::io::Io;
 use crate::ob::boot::{self, Types};
 use crate::ps::Processes;
@@ -186,13 +186,10 @@ impl Kernel {
         self.host.caller().unwrap_or(0)
     }
 
-    /// Raises an exception. Nobody can handle one here yet, so it ends the world as an unhandled one does.
+    /// Raises an exception that has no parameters, as `ExRaiseStatus` does.
     pub(crate) fn raise(&self, status: NTSTATUS, reason: &str) -> ! {
-        self.bugcheck(
-            BugCheck::KMODE_EXCEPTION_NOT_HANDLED,
-            [u64::from(status.0), self.caller(), 0, 0],
-            format!("{reason}: {status}"),
-        )
+        let flags = nt::exception_flags::EXCEPTION_NONCONTINUABLE;
+        self.host.raise(&Exception { code: status, flags, previous: 0, information: &[], reason })
     }
 
     /// Reports that a partial export was asked for the part that is not there.
@@ -222,6 +219,13 @@ impl Kernel {
 
 impl Arena for Kernel {
     fn admit(&self, address: u64, bytes: usize, write: bool) {
+        if address < self.host.user_end() && self.host.irql() < Irql::DISPATCH {
+            // Nothing is mapped in the user half: NT's code would fault here, and a driver may be prepared for it.
+            let code = nt::STATUS_ACCESS_VIOLATION;
+            let reason = "an export was handed the address of no memory";
+            let information = &[u64::from(write), address];
+            self.host.raise(&Exception { code, flags: 0, previous: 0, information, reason });
+        }
         Ground(self.host).admit(address, bytes, write);
     }
 }

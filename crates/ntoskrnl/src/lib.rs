@@ -52,7 +52,7 @@ mod testing;
 
 pub use export::{DataExport, Export, Module, State};
 pub use frame::CallFrame;
-pub use host::{Host, ThreadBody};
+pub use host::{Exception, Host, ThreadBody, Unwind};
 pub use kernel::{Kernel, Nt, dispatch, install, kernel};
 pub use ledger::{LedgerEntry, lookup};
 pub use table::{DATA, EXPORTS};

@@ -95,6 +95,25 @@ pub enum Access {
     Write,
 }
 
+/// How a driver goes on after an exception.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
+pub enum ExceptionOutcome {
+    /// Where the record of the registers says, as a filter asked for (`EXCEPTION_CONTINUE_EXECUTION`).
+    Continued {
+        /// That address.
+        at: u64,
+    },
+    /// In an `__except` block, with the frames below it unwound.
+    Unwound {
+        /// Address of the block.
+        target: u64,
+        /// Exports that were cut short on the way, innermost first: the driver called them, they called the code that was left, and
+        /// what they do behind that call never happens.
+        crossed: Vec<u64>,
+    },
+}
+
 impl What {
     /// Whether the event carries a call stack: findings point at it, as where something was made, taken or given back.
     pub fn has_stack(&self) -> bool {
@@ -115,6 +134,7 @@ impl What {
                 | Self::NotifyBegin { .. }
                 | Self::WaitRaised { .. }
                 | Self::PoolMisused(_)
+                | Self::ExceptionRaised { .. }
         )
     }
 }
@@ -478,5 +498,24 @@ pub enum What {
         driver: String,
         /// The lists by address: of each where it lies, the size and tag of its blocks, and who made it.
         lists: Vec<PoolBlockLeft>,
+    },
+    /// An exception was raised, by the processor in driver code or by an export on its behalf, and a handler is looked for.
+    /// Where none takes it the bugcheck follows.
+    ExceptionRaised {
+        /// `EXCEPTION_RECORD.ExceptionCode`, an `NTSTATUS`.
+        code: u32,
+        /// `EXCEPTION_RECORD.ExceptionAddress`.
+        address: u64,
+        /// `EXCEPTION_RECORD.ExceptionInformation`, as many as there are.
+        information: Vec<u64>,
+    },
+    /// A handler took the exception that was raised at `address`.
+    ExceptionHandled {
+        /// `EXCEPTION_RECORD.ExceptionCode`.
+        code: u32,
+        /// `EXCEPTION_RECORD.ExceptionAddress`.
+        address: u64,
+        /// How it goes on.
+        outcome: ExceptionOutcome,
     },
 }

@@ -27,7 +27,7 @@ mod wait;
 
 pub use difference::{Change, Difference, ListenerChange, ObjectChange};
 pub use ending::{BugcheckRecord, Ending, HangRecord, Registers};
-pub use event::{Access, CreateOutcome, EntryPoint, Event, Mode, RefusedBecause, What};
+pub use event::{Access, CreateOutcome, EntryPoint, Event, ExceptionOutcome, Mode, RefusedBecause, What};
 pub use fault::{FaultId, FaultPlan};
 pub use finding::{Finding, RuleId, Severity};
 pub use found::{

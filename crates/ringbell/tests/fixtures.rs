@@ -65,6 +65,7 @@ clean! {
     exports_objects = "exports-objects",
     exports_devices = "exports-devices",
     exports_irps = "exports-irps",
+    exports_exceptions = "exports-exceptions",
     exports_callbacks_threads = "exports-callbacks-threads",
     habits_clock = "habits-clock",
     habits_gs = "habits-gs",

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use nt::{Irql, NTSTATUS};
-use record::{Access, CreateOutcome, EntryPoint, Event, Mode, RefusedBecause, Report, What};
+use record::{
+    Access, CreateOutcome, EntryPoint, Event, ExceptionOutcome, Mode, RefusedBecause, Report, What,
+};
 
 pub use self::verdict::verdict;
 use crate::text::printable;
@@ -223,6 +225,34 @@ impl Teller<'_> {
             What::LookasideLeft { driver, lists } => {
                 self.line(&format!("{} of {driver} left", plural(lists.len(), "lookaside list")));
             }
+            What::ExceptionRaised { code, address, information } => {
+                let (code, place) = (NTSTATUS(*code), self.place(*address));
+                let what = match (code, &information[..]) {
+                    (nt::STATUS_ACCESS_VIOLATION, [kind, touched, ..]) => match kind {
+                        1 => format!(", wrote to {touched:#x}"),
+                        8 => format!(", executed {touched:#x}"),
+                        _ => format!(", read from {touched:#x}"),
+                    },
+                    _ => String::new(),
+                };
+                self.line(&format!("exception {code} at {place}{what}"));
+            }
+            What::ExceptionHandled { outcome, .. } => match outcome {
+                ExceptionOutcome::Continued { at } => {
+                    let place = self.place(*at);
+                    self.line(&format!("exception dealt with, goes on at {place}"));
+                }
+                ExceptionOutcome::Unwound { target, crossed } => {
+                    let place = self.place(*target);
+                    let crossed: Vec<String> = crossed.iter().map(|export| self.place(*export)).collect();
+                    let cut = if crossed.is_empty() {
+                        String::new()
+                    } else {
+                        format!("; cut short on the way: {}", crossed.join(", "))
+                    };
+                    self.line(&format!("exception handled at {place}{cut}"));
+                }
+            },
             What::ApcDisableLeft { routine, .. } => {
                 let place = self.place(*routine);
                 self.line(&format!("{place} returned with another count of disabled APCs"));

@@ -69,12 +69,15 @@ impl<P: Platform> Executive<P> {
         field!(self.ke(), Globals, over).atomic().load(core::sync::atomic::Ordering::Acquire) != 0
     }
 
-    /// Runs something that may never return; an unwind out of it ends the world.
+    /// Runs something that may never return; an unwind out of it ends the world, unless the platform says that it only leaves
+    /// the routine.
     pub(crate) fn ke_outside<R>(&self, outside: impl FnOnce() -> R) -> R {
         struct OverOnUnwind<'a, P: Platform>(&'a Executive<P>);
         impl<P: Platform> Drop for OverOnUnwind<'_, P> {
             fn drop(&mut self) {
-                self.0.ke_mark_over();
+                if !self.0.platform().leaves_routine() {
+                    self.0.ke_mark_over();
+                }
             }
         }
         let guard = OverOnUnwind(self);

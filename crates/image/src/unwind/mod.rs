@@ -25,11 +25,13 @@ mod context;
 mod epilogue;
 mod error;
 mod info;
+mod scope;
 mod step;
 
 pub use context::Context;
 pub use error::UnwindError;
 pub use info::{Handler, Operation, Operations, UnwindInfo};
+pub use scope::{Clause, Filter, MAX_SCOPES, Scope, ScopeTable};
 pub use step::Frame;
 
 /// Longer chains of unwind data are refused: compilers write one or two links.

@@ -1,5 +1,6 @@
 //! From the assembly into the export table and the scheduler.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
@@ -7,7 +8,7 @@ use ntoskrnl::CallFrame;
 
 use super::processor::NOW;
 use super::stack::{self, Entry};
-use super::{fault, giant, world};
+use super::{exception, fault, giant, world};
 use crate::plan;
 
 /// Serves one export call. Called by [`export_entry`](super::context::export_entry) on the host stack.
@@ -30,12 +31,18 @@ pub(crate) unsafe extern "C" fn dispatch(index: u32, frame: *mut u64, entry: *mu
     let outer = NOW.caller.swap(frame.return_address(), Ordering::Relaxed);
     // SAFETY: the caller's promise.
     let outer_entry = unsafe { stack::enter(entry, index) };
-    let value = ntoskrnl::dispatch(index, &frame);
+    let served = catch_unwind(AssertUnwindSafe(|| ntoskrnl::dispatch(index, &frame)));
     NOW.entry.store(outer_entry, Ordering::Relaxed);
     NOW.caller.store(outer, Ordering::Relaxed);
-    world::before_driver();
-    giant::leave();
-    value
+    match served {
+        Ok(value) => {
+            world::before_driver();
+            giant::leave();
+            value
+        }
+        // An exception was raised in the call or in driver code that it called, and a handler took it.
+        Err(payload) => exception::arrive(payload, entry.addr() as u64),
+    }
 }
 
 /// Lets others run. Called by [`trap_entry`](super::context::trap_entry) on the host stack.

@@ -6,14 +6,15 @@ use std::sync::atomic::Ordering;
 
 use executive::{Bugcheck, Deadlock, Platform, PoolKind, Routine};
 use nt::{BugCheck, ETHREAD, Irql, KDPC, KSPIN_LOCK, KTHREAD};
-use ntoskrnl::{Host, ThreadBody};
+use ntoskrnl::guest::Guest;
+use ntoskrnl::{Exception, Host, ThreadBody, Unwind};
 use record::{PoolMisuse, PoolNoticed, PoolWrong, WaitKind, What};
 
 use super::fault::{self, Text};
 use super::processor::{self, NOW};
 use super::stack::{self, From};
 use super::world::World;
-use super::{context, giant, ranges};
+use super::{context, exception, giant, ranges};
 use crate::plan;
 
 /// Most integer arguments of a driver routine.
@@ -156,6 +157,10 @@ impl Platform for World {
         NOW.dpc.fetch_sub(1, Ordering::Relaxed);
     }
 
+    fn leaves_routine(&self) -> bool {
+        exception::is_under_way()
+    }
+
     fn listening(&self) -> bool {
         true
     }
@@ -276,6 +281,7 @@ impl Host for World {
         // caller's promise.
         let value = unsafe { context::enter_driver(routine, words.as_ptr(), used) };
         giant::enter();
+        exception::go_on();
         if let (Some(before), Some(after)) =
             (before, self.kernel.get().map(|kernel| kernel.executive().apc_disable_counts()))
             && before != after
@@ -287,6 +293,28 @@ impl Host for World {
             });
         }
         value
+    }
+
+    unsafe fn call_with_words(&self, routine: u64, words: &[u64], second: u64) -> u64 {
+        let [host, driver] = processor::slots();
+        let at = driver.wrapping_sub(size_of_val(words) as u64) & !15;
+        for (index, word) in (0..).zip(words) {
+            // A driver that stands on no stack is told by the check in here.
+            Guest::<u64>::new(self.kernel(), at.wrapping_add(index * 8)).write(*word);
+        }
+        processor::set_slots([host, at]);
+        // SAFETY: the caller's promise.
+        let value = unsafe { self.call_driver(routine, &[at, second]) };
+        processor::set_slots([processor::slots()[0], driver]);
+        value
+    }
+
+    fn raise(&self, exception: &Exception<'_>) -> ! {
+        self.raise_exception(exception)
+    }
+
+    fn unwind(&self, goal: &Unwind) -> ! {
+        exception::unwind(self, goal)
     }
 
     fn start_thread(&self, thread: NonNull<ETHREAD>, body: ThreadBody) -> bool {

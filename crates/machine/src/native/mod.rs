@@ -14,6 +14,7 @@ mod driver;
 mod driver_object;
 mod emulate;
 mod ending;
+mod exception;
 #[cfg(test)]
 pub(crate) mod exercise;
 mod exit;

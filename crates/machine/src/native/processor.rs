@@ -37,6 +37,10 @@ pub(crate) struct Moment {
     pub(crate) dpc: AtomicU32,
     /// Whether the processor's host thread runs driver code, without the giant lock.
     pub(crate) in_driver: AtomicBool,
+    /// Whether host frames are being left for driver code: an exception was handled there.
+    pub(crate) leaving: AtomicBool,
+    /// Where that leads, while driver code on the way is abandoned; 0 for nowhere.
+    pub(crate) abandoned: AtomicU64,
 }
 
 impl Moment {
@@ -50,6 +54,8 @@ impl Moment {
             lowered: AtomicBool::new(false),
             dpc: AtomicU32::new(0),
             in_driver: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
+            abandoned: AtomicU64::new(0),
         }
     }
 }
@@ -182,6 +188,20 @@ pub(crate) fn resume_at(rip: u64) -> Option<u64> {
     }
     word(context::TRAP_RIP).store(rip, Ordering::Relaxed);
     Some(context::trap_entry as *const () as u64)
+}
+
+/// As [`resume_at`], but driver code is sent to have the exception at `rip` dispatched; `what` is kept for that.
+pub(crate) fn raise_at(rip: u64, what: [u64; 3]) -> Option<u64> {
+    resume_at(rip)?;
+    for (offset, value) in context::TRAP_WHAT.into_iter().zip(what) {
+        word(offset).store(value, Ordering::Relaxed);
+    }
+    Some(context::exception_entry as *const () as u64)
+}
+
+/// Returns what [`raise_at`] kept.
+pub(crate) fn raised() -> [u64; 3] {
+    context::TRAP_WHAT.map(|offset| word(offset).load(Ordering::Relaxed))
 }
 
 /// Whether the processor has `XSAVE` and the host's kernel allows it. Found out before driver code runs.

@@ -9,10 +9,12 @@
 //! Everything here can run in a signal handler: nothing is allocated, only the current driver stack and entries are read, and
 //! the walk is bounded whatever a driver wrote there.
 
+use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
 use image::unwind::Context;
 
+use super::exception::State;
 use super::fault::RIP;
 use super::processor::NOW;
 use super::{kernel_image, ranges};
@@ -33,19 +35,81 @@ pub(crate) struct Entry {
     rsi: u64,
     /// The driver's stack pointer at the stub, where the return address lies.
     rsp: u64,
-    mxcsr: u64,
+    pub(super) mxcsr: u64,
     rbx: u64,
     rbp: u64,
     r12: [u64; 4],
     /// The entry of the call that was served when this one came, 0 for none.
-    previous: u64,
-    /// Number of the export.
-    export: u64,
+    pub(super) previous: u64,
+    /// Number of the export, or [`INTERRUPTED`].
+    pub(super) export: u64,
+    /// Address of what is under way in the call, for those who look for exception handlers; 0 for nothing.
+    pub(super) business: Cell<u64>,
+    _align: u64,
 }
 
-const _: () = assert!(size_of::<Entry>() == 0x100);
+const _: () = assert!(size_of::<Entry>() == 0x110);
 const _: () = assert!(std::mem::offset_of!(Entry, rbx) == 0xC0);
 const _: () = assert!(std::mem::offset_of!(Entry, previous) == 0xF0);
+
+/// In the place of an export's number: no call but a trap, and the entry is the head of an [`Interrupted`].
+pub(super) const INTERRUPTED: u64 = u64::MAX;
+
+/// Driver code that a trap interrupted, while handlers for the exception are looked for.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Interrupted {
+    entry: Entry,
+    pub(super) state: State,
+    /// Host stack pointer while that driver code ran.
+    pub(super) host: u64,
+}
+
+impl Interrupted {
+    /// Makes it for what is stored at `words`, 18 of them, as the first on the host stack; `previous` is the entry before.
+    pub(super) fn new(state: State, words: u64, previous: u64) -> Self {
+        let entry = Entry {
+            xmm: [0; 10],
+            rdi: 0,
+            rsi: 0,
+            rsp: 0,
+            mxcsr: 0,
+            rbx: 0,
+            rbp: 0,
+            r12: [0; 4],
+            previous,
+            export: INTERRUPTED,
+            business: Cell::new(0),
+            _align: 0,
+        };
+        Self { entry, state, host: words + 18 * 8 }
+    }
+}
+
+impl Entry {
+    /// Returns the registers with which the driver goes on when the call returns, as far as a call preserves them, on the stack that
+    /// ends at `top`.
+    pub(super) fn context(&self, top: u64) -> Option<Context> {
+        let mut context = Context::default();
+        let registers = &mut context.registers;
+        [registers[3], registers[5], registers[6], registers[7]] = [self.rbx, self.rbp, self.rsi, self.rdi];
+        registers[12..].copy_from_slice(&self.r12);
+        context.xmm[6..].copy_from_slice(&self.xmm);
+        context.rip = word(self.rsp, top)?;
+        context.set_rsp(self.rsp + 8);
+        Some(context)
+    }
+}
+
+/// Returns the entry at `address`, `None` for 0.
+///
+/// # Safety
+///
+/// It is 0, or an entry whose call is still being served, and stays so while the reference is used.
+pub(super) unsafe fn entry<'a>(address: u64) -> Option<&'a Entry> {
+    // SAFETY: the caller's promise; an entry is changed through its cell only.
+    unsafe { std::ptr::with_exposed_provenance::<Entry>(address as usize).as_ref() }
+}
 
 /// Where a call stack starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +148,11 @@ impl Stack {
     }
 }
 
+/// Returns the number of the export whose call stored `entry`; `None` for a trap.
+pub(super) fn export(stored: &Entry) -> Option<u64> {
+    (stored.export != INTERRUPTED).then_some(stored.export)
+}
+
 /// Makes `entry` the current one for a call of export `number`. Returns the one before.
 ///
 /// # Safety
@@ -96,6 +165,7 @@ pub(crate) unsafe fn enter(entry: *mut Entry, number: u32) -> u64 {
     let stored = unsafe { &mut *entry };
     stored.previous = previous;
     stored.export = u64::from(number);
+    stored.business = Cell::new(0);
     NOW.entry.store(entry.expose_provenance() as u64, Ordering::Relaxed);
     previous
 }
@@ -138,24 +208,20 @@ pub(crate) unsafe fn of_entry(entry: u64, top: u64, from: From) -> Stack {
 unsafe fn follow(mut entry: u64, top: u64, mut from: From, stack: &mut Stack) {
     for _ in 0..MOST_ENTRIES {
         // SAFETY: the caller's promise; an entry stays while its call is served, and those before it were not over either.
-        let Some(stored) = (unsafe { std::ptr::with_exposed_provenance::<Entry>(entry as usize).as_ref() })
-        else {
-            return;
-        };
-        if from == From::Kernel {
+        let Some(stored) = (unsafe { self::entry(entry) }) else { return };
+        let interrupted = stored.export == INTERRUPTED;
+        if from == From::Kernel && !interrupted {
             stack.push(kernel_image::stub(stored.export));
         }
         from = From::Kernel;
-        let mut context = Context::default();
-        let registers = &mut context.registers;
-        [registers[3], registers[5], registers[6], registers[7]] =
-            [stored.rbx, stored.rbp, stored.rsi, stored.rdi];
-        registers[12..].copy_from_slice(&stored.r12);
-        context.xmm[6..].copy_from_slice(&stored.xmm);
-        let Some(address) = word(stored.rsp, top) else { return };
-        context.set_rsp(stored.rsp + 8);
-        context.rip = address;
-        if !stack.push(address) {
+        let mut context = if interrupted {
+            // SAFETY: such an entry is the head of the larger structure.
+            unsafe { &*std::ptr::from_ref(stored).cast::<Interrupted>() }.state.context
+        } else {
+            let Some(context) = stored.context(top) else { return };
+            context
+        };
+        if !stack.push(context.rip) {
             return;
         }
         climb(&mut context, top, stack);
@@ -186,7 +252,7 @@ fn climb(context: &mut Context, top: u64, stack: &mut Stack) {
 }
 
 /// Reads a word of the driver stack that ends at `top`.
-fn word(address: u64, top: u64) -> Option<u64> {
+pub(super) fn word(address: u64, top: u64) -> Option<u64> {
     let limit = top.checked_sub(plan::STACK_SIZE)?;
     if !address.is_multiple_of(8) || address < limit || address >= top {
         return None;

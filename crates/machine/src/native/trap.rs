@@ -1,7 +1,7 @@
 //! Traps: what the processor raises while driver code runs, and what faults in host code on a driver's behalf.
 //!
 //! Linux turns both into signals. A trap in driver code is either emulated (privileged instructions of a short list, reads
-//! of `KUSER_SHARED_DATA`) or ends the world with the bugcheck Windows would show. A fault in host code means
+//! of `KUSER_SHARED_DATA`), or dispatched as an exception, or ends the world with the bugcheck Windows would show. A fault in host code means
 //! that the kernel followed something a driver damaged; the call being served is to blame. Handlers run on their own stack with
 //! all signals held back; a fault inside a handler kills the process, which its parent tells as such.
 
@@ -11,6 +11,7 @@ use nt::{BugCheck, Irql};
 use record::{Access, PoolMisuse, PoolNoticed, PoolWrong, What};
 
 use super::emulate::{self, Emulated};
+use super::exception::Record;
 use super::fault::{self, RIP, RSP, Text, Trapped};
 use super::place::Place;
 use super::processor::{self, NOW};
@@ -30,7 +31,7 @@ pub(crate) fn install() -> std::io::Result<()> {
 }
 
 /// One trap.
-struct Trap {
+pub(super) struct Trap {
     signal: libc::c_int,
     /// Hardware vector.
     vector: u64,
@@ -40,6 +41,8 @@ struct Trap {
     address: u64,
     registers: [u64; 18],
     code: Code,
+    /// Where the records lie that handlers were shown; 0 for nowhere.
+    records: [u64; 2],
 }
 
 /// The instruction's bytes, as many as can be read safely.
@@ -78,6 +81,7 @@ extern "C" fn on_trap(signal: libc::c_int, info: *mut libc::siginfo_t, context: 
         address,
         registers,
         code: Code { bytes: [0; 15], length: 0 },
+        records: [0; 2],
     };
     trap.code = trap.fetch();
     let in_driver = plan::is_driver_code(rip) && !trap.is_fetch();
@@ -90,6 +94,11 @@ extern "C" fn on_trap(signal: libc::c_int, info: *mut libc::siginfo_t, context: 
             Emulated::Bugcheck(code, parameters, text) => trap.end(code, parameters, text.bytes()),
             Emulated::No => {}
         }
+    }
+    if trap.is_exception()
+        && let Some(entry) = processor::raise_at(rip, trap.what())
+    {
+        return context.set_word(RIP, entry);
     }
     trap.classify(in_driver)
 }
@@ -104,6 +113,61 @@ fn go_on(context: &mut Context<'_>) {
 }
 
 impl Trap {
+    /// Takes the trap of the driver code that was sent to have it dispatched, with these registers.
+    pub(super) fn of_driver(registers: &[u64; 18]) -> Self {
+        let [what, error, address] = processor::raised();
+        let mut trap = Self {
+            signal: (what >> 32) as libc::c_int,
+            vector: what & 0xFFFF_FFFF,
+            error,
+            address,
+            registers: *registers,
+            code: Code { bytes: [0; 15], length: 0 },
+            records: [0; 2],
+        };
+        trap.code = trap.fetch();
+        trap
+    }
+
+    /// What is kept for that.
+    fn what(&self) -> [u64; 3] {
+        [u64::from(self.signal.cast_unsigned()) << 32 | self.vector & 0xFFFF_FFFF, self.error, self.address]
+    }
+
+    /// Whether driver code can handle it: all that is no bugcheck by itself.
+    fn is_exception(&self) -> bool {
+        if self.signal == libc::SIGSYS {
+            return false;
+        }
+        if !self.is_page_fault() {
+            return plan::is_driver_code(self.rip());
+        }
+        let by_driver = plan::is_driver_code(self.rip()) || self.is_fetch();
+        by_driver && self.address < plan::USER.end && processor::irql() < Irql::DISPATCH
+    }
+
+    /// Makes its record.
+    pub(super) fn record(&self) -> Record {
+        if self.is_page_fault() {
+            let parameters = [self.operation(), self.address];
+            return Record::new(ACCESS_VIOLATION as u32, self.rip(), &parameters);
+        }
+        let (status, _) = self.status();
+        let parameters: &[u64] = if status == ACCESS_VIOLATION { &[0, u64::MAX] } else { &[] };
+        Record::new(status as u32, self.rip(), parameters)
+    }
+
+    /// Ends in the bugcheck of an exception that nobody handled; where its records lie is among the parameters.
+    pub(super) fn unhandled(mut self, records: [u64; 2]) -> ! {
+        self.records = records;
+        self.classify(plan::is_driver_code(self.rip()) && !self.is_fetch())
+    }
+
+    /// What a page fault did, as records and bugchecks tell it.
+    fn operation(&self) -> u64 {
+        if self.is_fetch() { 8 } else { u64::from(self.error & 2 != 0) }
+    }
+
     fn rip(&self) -> u64 {
         self.registers[RIP]
     }
@@ -149,7 +213,7 @@ impl Trap {
     }
 
     /// The driver's instruction; behind a bad jump its caller; in host code the call being served.
-    fn blamed(&self) -> u64 {
+    pub(super) fn blamed(&self) -> u64 {
         if plan::is_driver_code(self.rip()) && !self.is_fetch() {
             return self.rip();
         }
@@ -171,7 +235,13 @@ impl Trap {
             self.stack_overflow();
             self.page_fault(in_driver);
         }
-        let (status, what) = match (self.vector, self.signal) {
+        let (status, what) = self.status();
+        self.exception(status, 0, u64::MAX, in_driver, format_args!("{what}"))
+    }
+
+    /// What status it has, unless it is a page fault, and what it is.
+    fn status(&self) -> (u64, &'static str) {
+        match (self.vector, self.signal) {
             (_, libc::SIGSYS) => (0xC000_0096, "a Linux system call, which a driver has no business with"),
             (0, _) => (0xC000_0094, "a division by zero or whose result does not fit"),
             (1, _) => (0x8000_0004, "a single-step trap"),
@@ -186,11 +256,10 @@ impl Trap {
             (16 | 19, _) => (0xC000_02B4, "a floating-point exception"),
             (17, _) => (0x8000_0002, "a misaligned access"),
             _ => (0xC000_0005, "a trap that this machine does not know"),
-        };
-        self.exception(status, 0, u64::MAX, in_driver, format_args!("{what}"))
+        }
     }
 
-    /// An exception that no handler takes. Structured exception handling comes with a later version.
+    /// An exception that no handler takes.
     fn exception(
         &self,
         status: u64,
@@ -208,8 +277,8 @@ impl Trap {
         if NOW.dpc.load(Ordering::Relaxed) != 0 {
             self.end(BugCheck::KMODE_EXCEPTION_NOT_HANDLED, [status, rip, first, second], text.bytes());
         }
-        // Parameters 3 and 4 are addresses of records that Windows keeps and this machine does not.
-        self.end(BugCheck::SYSTEM_THREAD_EXCEPTION_NOT_HANDLED, [status, rip, 0, 0], text.bytes())
+        let [record, context] = self.records;
+        self.end(BugCheck::SYSTEM_THREAD_EXCEPTION_NOT_HANDLED, [status, rip, record, context], text.bytes())
     }
 
     /// Returns unless the address is that of an absent import.
@@ -247,7 +316,7 @@ impl Trap {
         let address = self.address;
         let irql = processor::irql();
         let write = self.error & 2 != 0;
-        let operation = if self.is_fetch() { 8 } else { u64::from(write) };
+        let operation = self.operation();
         let verb = match (self.is_fetch(), write) {
             (true, _) => "executed",
             (false, true) => "wrote to",
@@ -301,7 +370,9 @@ impl Trap {
             let code = BugCheck::KMODE_EXCEPTION_NOT_HANDLED;
             self.end(code, [ACCESS_VIOLATION, rip, operation, address], text.bytes());
         }
-        self.end(BugCheck::SYSTEM_THREAD_EXCEPTION_NOT_HANDLED, [ACCESS_VIOLATION, rip, 0, 0], text.bytes())
+        let [record, context] = self.records;
+        let code = BugCheck::SYSTEM_THREAD_EXCEPTION_NOT_HANDLED;
+        self.end(code, [ACCESS_VIOLATION, rip, record, context], text.bytes())
     }
 
     /// Returns unless something is known of the pool block at the address or beside it.

@@ -78,6 +78,14 @@ unsafe impl Send for World {}
 
 static WORLD: OnceLock<&'static World> = OnceLock::new();
 
+/// Returns the world. Called where driver code runs, so there is one.
+pub(crate) fn world() -> &'static World {
+    match WORLD.get() {
+        Some(world) => world,
+        None => panic!("there is no world yet"),
+    }
+}
+
 /// Returns the name of the absent import that `address` stands for. For trap handlers.
 pub(crate) fn absent_at(address: u64) -> Option<(String, String)> {
     WORLD.get()?.absent.at(address)

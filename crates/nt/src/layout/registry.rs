@@ -9,6 +9,7 @@ const PARTS: &[&[&Layout]] = &[
     ke::PARTS[1],
     ke::PARTS[2],
     ke::PARTS[3],
+    ke::PARTS[4],
     mm::LAYOUTS,
     se::LAYOUTS,
     ob::PARTS[0],

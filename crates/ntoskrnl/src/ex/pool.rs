@@ -91,7 +91,7 @@ pub(crate) fn ExFreePoolWithTag(k: &Kernel, block: Address, tag: u32) {
     unsafe { k.executive().free_pool(block.ptr(), tag, k.caller()) }
 }
 
-/// Ends in the bugcheck of an exception that nobody handles.
+/// Raises a status.
 pub(crate) fn ExRaiseStatus(k: &Kernel, status: NTSTATUS) -> core::convert::Infallible {
     k.raise(status, "a driver raised a status")
 }

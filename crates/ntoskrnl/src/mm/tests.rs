@@ -95,14 +95,6 @@ fn descriptor_lists() {
 }
 
 #[test]
-fn an_exception_handler_is_never_called() {
-    let rig = Rig::new();
-    let mut record = 0xC000_0005u32;
-    let check = rig.bugcheck("__C_specific_handler", &[at(&mut record), 0, 0, 0]);
-    assert_eq!(check.parameters[0], 0xC000_0005);
-}
-
-#[test]
 fn contiguous_memory() {
     let rig = Rig::new();
     let before = rig.driver_blocks();

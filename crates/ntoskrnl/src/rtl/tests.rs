@@ -48,8 +48,14 @@ fn init_describes_the_text() {
 fn a_bad_address_is_a_bugcheck_in_the_callers_name() {
     let rig = Rig::new();
     let check = rig.bugcheck("RtlInitUnicodeString", &[0x10, 0]);
-    assert_eq!(check.code, BugCheck::PAGE_FAULT_IN_NONPAGED_AREA);
+    // User memory: an exception, which a driver may handle.
+    assert_eq!(check.code, BugCheck::KMODE_EXCEPTION_NOT_HANDLED);
+    assert_eq!(check.parameters, [0xC000_0005, crate::testing::RETURN_ADDRESS, 0, 0x10]);
+    rig.call("KfRaiseIrql", &[2]);
+    let check = rig.bugcheck("RtlInitUnicodeString", &[0x10, 0]);
+    assert_eq!(check.code, BugCheck::PAGE_FAULT_IN_NONPAGED_AREA, "not at DISPATCH_LEVEL");
     assert_eq!(check.parameters, [0x10, 0, crate::testing::RETURN_ADDRESS, 0]);
+    rig.call("KfLowerIrql", &[0]);
     let mut string = UNICODE_STRING::EMPTY;
     // A text that runs into memory that is not the guest's: the page behind it is forbidden.
     let mut text = vec![0x41u16; 0x2000];

@@ -1,19 +1,13 @@
-//! Structured exceptions: not modeled. What is here lets drivers that use `__try` load and run as long as nothing is raised.
+//! Structured exception handling: what the exports of the kernel have to do with it.
+//!
+//! A `__try` costs nothing until something is raised. Then the machine walks the frames of the stack by their unwind data and calls the
+//! language handler of each; for C that is [`__C_specific_handler`], which looks the scope table of the function up. In the first pass
+//! it asks filters; one that takes the exception starts the second pass, which runs the `__finally` routines of
+//! everything below and ends in the `__except` block. Source: Microsoft docs, "x64 exception handling"; `winnt.h`.
 
-use nt::NTSTATUS;
+mod handler;
 
-use crate::export::Address;
-use crate::kernel::Kernel;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests;
 
-/// Would find the `__except` of a function. Nothing calls it: the machine ends the world at the fault itself, and says that the fault
-/// lay inside a `__try`.
-pub(crate) fn __C_specific_handler(
-    k: &Kernel,
-    record: crate::guest::Guest<u32>,
-    _frame: Address,
-    _context: Address,
-    _dispatcher: Address,
-) -> i32 {
-    k.partial("__C_specific_handler", "exceptions are not dispatched");
-    k.raise(NTSTATUS(record.read()), "an exception handler was called")
-}
+pub(crate) use handler::__C_specific_handler;
