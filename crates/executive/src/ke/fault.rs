@@ -35,9 +35,14 @@ impl<P: Platform> Executive<P> {
     }
 
     /// Unwraps the result of a list operation.
+    ///
+    /// A null link ends as the access to it does: nothing is compared yet.
     pub(crate) fn ke_checked<T>(&self, result: Result<T, Corrupt>, list: &'static str) -> T {
         match result {
             Ok(value) => value,
+            Err(Corrupt { reads: Some(address), .. }) => {
+                self.ke_access_violation(address, "a list has a null link")
+            }
             Err(corrupt) => self.ke_fastfail_list(corrupt, list),
         }
     }

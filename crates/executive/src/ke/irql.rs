@@ -23,7 +23,7 @@ impl<P: Platform> Executive<P> {
         let old = self.platform().irql();
         if new < old {
             self.ke_bugcheck(
-                BugCheck(0x9),
+                BugCheck::IRQL_NOT_GREATER_OR_EQUAL,
                 [u64::from(new.0), u64::from(old.0), 0, 0],
                 alloc::format!("KeRaiseIrql to {new} at {old}"),
             );

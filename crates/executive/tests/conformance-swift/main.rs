@@ -18,6 +18,8 @@ mod initialize;
 mod lifetime;
 #[path = "../conformance/memory.rs"]
 mod memory;
+#[path = "../conformance/misuse.rs"]
+mod misuse;
 #[path = "../conformance/names.rs"]
 mod names;
 #[path = "../conformance/notify.rs"]

@@ -12,6 +12,7 @@ mod host;
 mod initialize;
 mod lifetime;
 mod memory;
+mod misuse;
 mod names;
 mod notify;
 mod race;

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::misuse::{Ends, ROWS};
+
 #[derive(Deserialize)]
 struct File {
     statement: Vec<Statement>,
@@ -104,6 +106,57 @@ fn the_book_shows_the_statements() {
         written == chapter,
         "docs/src/conformance.md is not what the statements say; BLESS=1 rewrites it"
     );
+}
+
+/// The chapter of the book that shows the table of misuse.
+fn misuse_chapter() -> String {
+    let mut text = format!(
+        "# Doing it wrong\n\n\
+         {} ways to misuse callback objects, and how each ends: in the bugcheck that Windows shows, in a wait that never ends, or not at \
+         all. Each is a test of the executive, on the versions named and on both protocols between notify and unregister; test and page are \
+         of one table. A first parameter is given where it is sure. What a driver does wrong with memory of its own (pool, pageable code, \
+         addresses that are gone) is the machine's business and not in this table.\n\n\
+         This page is written by a test: `BLESS=1 cargo test -p ringbell-executive --test conformance statements`.\n\n\
+         | what is done | versions | how it ends | evidence | held by |\n|---|---|---|---|---|\n",
+        ROWS.len(),
+    );
+    for row in ROWS {
+        let ends = match row.ends {
+            Ends::Bugcheck(code, first) => {
+                let name = nt::BugCheck(code).name().unwrap_or_default();
+                let first = first.map(|first| format!(", first parameter {first:#X}")).unwrap_or_default();
+                format!("bugcheck 0x{code:X} `{name}`{first}")
+            }
+            Ends::Hang(how) => format!("never: {how}"),
+            Ends::GoesOn(how) => format!("it goes on: {how}"),
+        };
+        _ = writeln!(
+            text,
+            "| {} | {} | {ends} | {} | `{}` |",
+            row.wrong, row.versions, row.evidence, row.test
+        );
+    }
+    text
+}
+
+#[test]
+fn the_book_shows_the_table_of_misuse() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/misuse.md");
+    let chapter = misuse_chapter();
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&path, &chapter).expect("the chapter can be written");
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == chapter, "docs/src/misuse.md is not what the table says; BLESS=1 rewrites it");
+}
+
+#[test]
+fn every_row_of_misuse_has_its_test() {
+    let source = include_str!("misuse.rs");
+    let tests: Vec<&str> =
+        source.lines().filter_map(|line| line.strip_prefix("wrong!(")?.split(',').next()).collect();
+    let rows: Vec<&str> = ROWS.iter().map(|row| row.test).collect();
+    assert_eq!(tests, rows);
 }
 
 #[test]

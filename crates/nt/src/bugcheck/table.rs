@@ -3,6 +3,8 @@
 bugchecks! {
     /// A system call or a worker's routine ended with APCs disabled out of balance.
     APC_INDEX_MISMATCH = 0x01,
+    /// The IRQL was to be raised to a lower one.
+    IRQL_NOT_GREATER_OR_EQUAL = 0x09,
     /// Kernel code touched pageable or invalid memory at DISPATCH_LEVEL or above.
     IRQL_NOT_LESS_OR_EQUAL = 0x0A,
     /// A spin lock was acquired that its processor already holds.

@@ -147,7 +147,7 @@ impl<P: Platform> Executive<P> {
                 // SAFETY: named, so it is linked until the walk goes on; the link is its first field.
                 Step::Call(link) => call(unsafe { Live::new(link.cast()) }),
                 Step::End => return false,
-                Step::Corrupt(at) => self.ke_fastfail_list(Corrupt { at: at.addr() }, registration::LIST),
+                Step::Corrupt(at) => self.ke_fastfail_list(Corrupt::at(at.addr()), registration::LIST),
             }
             true
         };
