@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     let batches = wanted.div_ceil(INSTANCES as u64);
-    let control = batches.min(200_000);
+    let control = batches.min(20_000);
     if !membarrier::register() {
         eprintln!("litmus: this system has no `membarrier`");
         return ExitCode::FAILURE;
