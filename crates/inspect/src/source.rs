@@ -1,7 +1,7 @@
 //! Where the bytes of an image come from: a file read by position, or memory.
 //!
 //! No file is mapped: a mapped file that shrinks under the reader kills the process. Reads carry their own position, so
-//! that threads share one handle.
+//! that threads share one handle. This is the only place that knows platforms, and a test holds the rest of the crate to that.
 
 use std::fs::{File, Metadata};
 use std::io;
