@@ -2,6 +2,7 @@
 //!
 //! The binary is a thin `match` over these modules, so that tests reach the same code.
 
+pub mod callgrind;
 pub mod drivers;
 pub mod manifest;
 pub mod pe;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use xtask::drivers::{self, Verdict};
-use xtask::{Failure, root};
+use xtask::{Failure, callgrind, root};
 
 const USAGE: &str = "\
 usage: cargo run -p xtask -- CHORE
@@ -13,7 +13,10 @@ usage: cargo run -p xtask -- CHORE
       stdout says `identical`, or `fresh DIR` where the toolchain is not the recorded one.
       --update replaces `drivers/bin` and `drivers/MANIFEST.toml` instead
   check-drivers
-      compares `drivers/bin` and the sources with the manifest's hashes; needs no compiler";
+      compares `drivers/bin` and the sources with the manifest's hashes; needs no compiler
+  callgrind [--update]
+      counts the instructions of a notify with valgrind and compares them with `benches/callgrind.txt`;
+      --update replaces that file instead";
 
 fn main() -> ExitCode {
     match run(std::env::args().skip(1).collect()) {
@@ -44,6 +47,15 @@ fn run(arguments: Vec<String>) -> Result<(), Failure> {
             }
             Err(Failure::new(problems.join("\nxtask: "))
                 .hint("run `cargo run -p xtask -- drivers --update` and commit `drivers/`"))
+        }
+        Some("callgrind") => {
+            let options: Vec<String> = arguments.collect();
+            let update = options.iter().any(|option| option == "--update");
+            if options.len() > usize::from(update) {
+                return Err(Failure::new("unknown option").hint("`callgrind` takes `--update`"));
+            }
+            print!("{}", callgrind::run(update)?);
+            Ok(())
         }
         Some("--help" | "-h") => {
             println!("{USAGE}");
