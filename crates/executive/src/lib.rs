@@ -36,5 +36,5 @@ mod symbols;
 pub use callback::{CallbackObject, CallbackOptions, RegisterError, Registration, StatusError};
 pub use ex::{Attempt, KernelRoutine, Notifier, Protocol, Replayed};
 pub use executive::{BootError, Executive};
-pub use platform::{Bugcheck, Deadlock, Platform, PoolKind, Routine, SingleThreaded};
+pub use platform::{Bugcheck, Deadlock, Origin, Platform, PoolKind, Routine, SingleThreaded};
 pub use symbols::KernelSymbol;

@@ -54,6 +54,17 @@ pub struct Deadlock {
     pub reason: Cow<'static, str>,
 }
 
+/// Where and when driver code asked for something that may outlive it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Return address of the driver call, 0 where the kernel acts by itself.
+    pub caller: u64,
+    /// Time since boot in units of 100 ns.
+    pub time: i64,
+    /// What the platform calls the call stack; 0 for none.
+    pub stack: u32,
+}
+
 /// The world beneath the executive.
 pub trait Platform {
     /// Returns the IRQL of the current processor.
@@ -242,6 +253,12 @@ pub trait Platform {
         let _ = (thread, lock);
     }
 
+    /// Returns who asks for what is being made. Told of handles, names and pool blocks in audits. Called at any IRQL and with any lock
+    /// held: an implementation must not call the executive.
+    fn origin(&self) -> Origin {
+        Origin::default()
+    }
+
     /// Ends the world: Windows would have crashed.
     fn bugcheck(&self, check: Bugcheck) -> !;
 
@@ -372,6 +389,9 @@ impl<T: Platform + ?Sized> Platform for &T {
     }
     fn lets_go(&self, thread: NonNull<KTHREAD>, lock: usize) {
         (**self).lets_go(thread, lock);
+    }
+    fn origin(&self) -> Origin {
+        (**self).origin()
     }
     fn bugcheck(&self, check: Bugcheck) -> ! {
         (**self).bugcheck(check)

@@ -117,6 +117,12 @@ pub trait Host: Platform + Sync {
     /// acts by itself.
     fn caller(&self) -> Option<u64>;
 
+    /// Returns the call stack that [`Platform::origin`] named; nothing for 0.
+    fn call_stack(&self, stack: u32) -> Vec<u64> {
+        let _ = stack;
+        Vec::new()
+    }
+
     /// Returns base and size of the loaded image that covers `address`, the kernel's own included.
     fn module_at(&self, address: u64) -> Option<(u64, u64)>;
 

@@ -7,6 +7,7 @@ use executive::{BootError, Bugcheck, Executive};
 use nt::{BugCheck, FAST_MUTEX, Irql, KEVENT, KSEMAPHORE, NTSTATUS, NotificationEvent, Profile};
 use record::{PoolBlockLeft, WaitKind, What};
 
+use crate::audit::Account;
 use crate::ex::lookaside::Lookasides;
 use crate::ex::work::Queue;
 use crate::export::{Address, Export};
@@ -33,6 +34,7 @@ pub struct Kernel {
     work_done: NonNull<KEVENT>,
     io: Io,
     lookasides: Lookasides,
+    account: Account,
 }
 
 // SAFETY: the pointers lead to memory that lives as long as the kernel and that is changed under NT's locks or as NT's own
@@ -96,8 +98,18 @@ impl Kernel {
         // SAFETY: as above.
         unsafe { executive.KeInitializeEvent(work_done.as_ptr(), NotificationEvent, false) };
         let io = Io::new(host);
-        let (queue, lookasides) = (Queue::default(), Lookasides::default());
-        Self { host, executive, types, processes, queue, work_semaphore, work_done, io, lookasides }
+        Self {
+            host,
+            executive,
+            types,
+            processes,
+            queue: Queue::default(),
+            work_semaphore,
+            work_done,
+            io,
+            lookasides: Lookasides::default(),
+            account: Account::default(),
+        }
     }
 
     /// Returns the machine beneath.
@@ -150,6 +162,10 @@ impl Kernel {
     /// Returns the lookaside lists that were made and not deleted, by address.
     pub fn lookaside_lists(&self) -> Vec<PoolBlockLeft> {
         self.lookasides.all()
+    }
+
+    pub(crate) fn account(&self) -> &Account {
+        &self.account
     }
 
     pub(crate) fn lookasides(&self) -> &Lookasides {

@@ -27,6 +27,7 @@ pub mod export;
 pub mod guest;
 pub mod ledger;
 
+mod audit;
 mod crt;
 mod data;
 mod dbg;

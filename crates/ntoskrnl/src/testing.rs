@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use executive::solo::{Outcome, Solo};
-use executive::{Bugcheck, Deadlock, Platform, PoolKind, Routine};
+use executive::{Bugcheck, Deadlock, Origin, Platform, PoolKind, Routine};
 use nt::{BugCheck, ETHREAD, Irql, KDPC, KSPIN_LOCK, KTHREAD, Profile, UNICODE_STRING};
 use record::What;
 
@@ -131,6 +131,10 @@ impl Platform for TestHost {
 
     fn emit(&self, what: What) {
         self.solo.emit(what);
+    }
+
+    fn origin(&self) -> Origin {
+        Origin { caller: RETURN_ADDRESS, time: self.now(), stack: 0 }
     }
 
     fn bugcheck(&self, check: Bugcheck) -> ! {

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::{BugcheckRecord, FaultId, PageableSection, PoolBlockLeft, PoolMisuse, Snapshot, Wait};
+use crate::{BugcheckRecord, FaultId, Left, PageableSection, PoolBlockLeft, PoolMisuse, Snapshot, Wait};
 
 /// One thing that happened, where and when it happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -517,5 +517,19 @@ pub enum What {
         address: u64,
         /// How it goes on.
         outcome: ExceptionOutcome,
+    },
+    /// Things other than pool that code of a driver made and that outlive it; told only where there are some.
+    LeftBehind {
+        /// File name of the driver that left.
+        driver: String,
+        /// The things, by kind.
+        things: Vec<Left>,
+    },
+    /// A routine of a driver returned while it still held spin locks that it had not held when it was called; told only then.
+    SpinLocksLeft {
+        /// Address called.
+        routine: u64,
+        /// The locks.
+        locks: Vec<Left>,
     },
 }

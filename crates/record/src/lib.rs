@@ -17,6 +17,7 @@ mod event;
 mod fault;
 mod finding;
 mod found;
+mod left;
 mod module;
 mod object;
 mod pool;
@@ -34,6 +35,7 @@ pub use found::{
     Anomaly, Because, Confidence, Evidence, FoundListener, FoundObject, Inspection, Remnant, UnloadedRange,
     Value, ViewResult, Waiter,
 };
+pub use left::{Left, LeftKind, Made};
 pub use module::{KERNEL, Located, Module, Modules, Symbol};
 pub use object::{ListenerSnapshot, NamespaceEntry, ObjectSnapshot, Snapshot};
 pub use pool::{PageableSection, PoolBlockLeft, PoolBlockRecord, PoolMisuse, PoolNoticed, PoolWrong};

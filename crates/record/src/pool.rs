@@ -3,7 +3,7 @@
 use alloc::string::String;
 use core::fmt;
 
-use crate::Access;
+use crate::{Access, Made};
 
 /// A pool block that outlives its driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,8 +15,8 @@ pub struct PoolBlockLeft {
     pub bytes: u64,
     /// Tag, first character lowest.
     pub tag: u32,
-    /// Address in driver code that asked for it.
-    pub caller: u64,
+    /// Where and when it was allocated.
+    pub made: Made,
 }
 
 /// What was done to pool that must not be done.

@@ -20,7 +20,10 @@ fn play(drivers: &[&str], rings: &[&str]) -> Report {
         })
         .collect();
     let actions = rings.iter().map(|ring| ringbell::Action::Ring(ring.parse::<Ring>().unwrap())).collect();
-    Play { drivers, actions, ..Play::default() }.run().unwrap()
+    // Other tests run at the same time.
+    let config =
+        ringbell::Config { timeout: std::time::Duration::from_secs(120), ..ringbell::Config::default() };
+    Play { config, drivers, actions, ..Play::default() }.run().unwrap()
 }
 
 /// Runs a driver that checks itself. It must say how many checks it made, and that none failed.

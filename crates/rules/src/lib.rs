@@ -12,6 +12,7 @@ mod apc_disable;
 mod bad_registration;
 mod called_after_unload;
 mod dispatch_deadlock;
+mod handle_leak;
 mod hang;
 mod irql_contract;
 mod irql_left;
@@ -32,8 +33,9 @@ mod system_object_rung;
 mod testing;
 mod wait_at_dispatch;
 
-use record::{Ending, Event, Finding, Modules, RuleId, Severity};
+use record::{Ending, Event, Finding, Made, Modules, RuleId, Severity};
 
+use run::LeftBehind;
 pub use run::Run;
 
 /// A rule: what it is called, what it says, and how it is found.
@@ -73,6 +75,7 @@ pub const RULES: &[Rule] = &[
     paged_context::RULE,
     pool_leak::RULE,
     pool_corruption::RULE,
+    handle_leak::RULE,
     apc_disable::RULE,
     hang::RULE,
     refused_ignored::RULE,
@@ -91,13 +94,25 @@ pub fn judge(events: &[Event], modules: &Modules, ending: &Ending) -> Vec<Findin
     let run = Run::new(events, modules, ending);
     let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| (rule.check)(rule, &run)).collect();
     for finding in &mut findings {
-        finding.stack = run.stack(finding.at, &finding.evidence);
+        if finding.stack.is_empty() {
+            finding.stack = run.stack(finding.at, &finding.evidence);
+        }
     }
     findings.sort_by_key(|finding| (finding.evidence.first().copied(), finding.rule));
     findings
 }
 
 impl Rule {
+    /// Makes a finding about a thing that a driver left behind.
+    fn left(&self, run: &Run<'_>, left: &LeftBehind<'_>, made: &Made, message: String) -> Finding {
+        let mut evidence = vec![run.events[left.index].sequence];
+        evidence.extend(run.audit_of(left.driver, left.index).map(|audit| audit.sequence));
+        let at = (made.caller != 0).then_some(made.caller);
+        let mut finding = self.finding(left.driver, message, at, evidence);
+        finding.stack.clone_from(&made.stack);
+        finding
+    }
+
     fn finding(&self, driver: &str, message: String, at: Option<u64>, evidence: Vec<u64>) -> Finding {
         Finding {
             rule: self.id,

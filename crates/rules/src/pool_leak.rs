@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use record::{Finding, RuleId, Severity, What};
+use record::{Finding, Made, RuleId, Severity, What};
 
+use crate::run::LeftBehind;
 use crate::{Rule, Run};
 
 pub(crate) const RULE: Rule = Rule {
@@ -15,10 +16,17 @@ pub(crate) const RULE: Rule = Rule {
               unload with bugcheck 0xC4 (DRIVER_VERIFIER_DETECTED_VIOLATION), first parameter 0x62",
     fix: "free what the call site allocates, on every path, at the latest in `DriverUnload`",
     detection: "pool that code of the driver allocated, also as IRP, MDL, work item or contiguous memory, lives at its departure \
-                audit, or a lookaside list that it made was not deleted; one finding per call site and tag; a block handed to another driver that frees it later counts too and may be \
+                audit, or a lookaside list that it made was not deleted; one finding per call stack and tag; a block handed to another driver that frees it later counts too and may be \
                 allowed",
     check,
 };
+
+/// What one call stack left under one tag.
+struct Site<'a> {
+    count: u64,
+    bytes: u64,
+    made: &'a Made,
+}
 
 fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -28,27 +36,28 @@ fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
             What::LookasideLeft { driver, lists } => (driver, lists, true),
             _ => continue,
         };
-        let mut sites: BTreeMap<(u64, u32), (u64, u64)> = BTreeMap::new();
+        let mut sites: BTreeMap<(&[u64], u64, u32), Site<'_>> = BTreeMap::new();
         for block in blocks {
-            let site = sites.entry((block.caller, block.tag)).or_default();
-            *site = (site.0 + 1, site.1 + block.bytes);
+            let made = &block.made;
+            let site = sites.entry((&made.stack, made.caller, block.tag)).or_insert(Site {
+                count: 0,
+                bytes: 0,
+                made,
+            });
+            site.count += 1;
+            site.bytes += block.bytes;
         }
-        let audit = run.events[index..]
-            .iter()
-            .find(|later| matches!(&later.what, What::Audit { driver: Some(gone), .. } if gone == driver));
-        for ((caller, tag), (count, bytes)) in sites {
+        for ((.., tag), Site { count, bytes, made }) in sites {
             let what = if lists { "lookaside list" } else { kind(tag) };
             let message = format!(
-                "`{driver}` left {count} {what}{} behind, {}{bytes} bytes, tag `{}` ({} by {})",
+                "`{driver}` left {count} {what}{} behind, {}{bytes} bytes, tag `{}`{}",
                 if count == 1 { "" } else { "s" },
                 if lists { "of blocks of " } else { "" },
                 tag.to_le_bytes().escape_ascii(),
-                if lists { "made" } else { "allocated" },
-                run.place(caller),
+                run.made(if lists { "made" } else { "allocated" }, made),
             );
-            let mut evidence = vec![event.sequence];
-            evidence.extend(audit.map(|audit| audit.sequence));
-            findings.push(rule.finding(driver, message, Some(caller), evidence));
+            let left = LeftBehind { index, driver, things: &[] };
+            findings.push(rule.left(run, &left, made, message));
         }
     }
     findings
@@ -71,14 +80,24 @@ mod tests {
 
     #[test]
     fn rb014_each_call_site_that_leaves_pool_is_found() {
-        let block =
-            |caller| PoolBlockLeft { address: 0x7000, bytes: 24, tag: u32::from_le_bytes(*b"RbAa"), caller };
+        let block = |caller| PoolBlockLeft {
+            address: 0x7000,
+            bytes: 24,
+            tag: u32::from_le_bytes(*b"RbAa"),
+            made: made(caller),
+        };
         let blocks = vec![block(IN_A), block(IN_A), block(IN_A + 8)];
         let left = What::PoolLeft { driver: "a.sys".into(), blocks };
         let findings = judge(&stream([(0, left), (0, departure("a.sys", vec![]))]), &modules(), &FINISHED);
         assert_eq!(findings.len(), 2, "{findings:?}");
         assert_eq!((findings[0].rule.0, &findings[0].evidence[..]), (14, &[0, 1][..]));
-        assert!(findings[0].message.contains("2 pool blocks behind, 48 bytes, tag `RbAa`"), "{findings:?}");
+        let message = &findings[0].message;
+        assert!(
+            message.contains("2 pool blocks behind, 48 bytes, tag `RbAa` (allocated by a.sys+0x110"),
+            "{message}"
+        );
+        assert!(message.ends_with(" at 2.0000007 s)"), "{message}");
+        assert_eq!(findings[0].stack, [IN_A, IN_A + 1]);
         assert!(judge(&stream([(0, departure("a.sys", vec![]))]), &modules(), &FINISHED).is_empty());
     }
 
@@ -88,7 +107,7 @@ mod tests {
             address: 0x7000,
             bytes: 64,
             tag: u32::from_le_bytes(*tag),
-            caller: IN_A,
+            made: made(IN_A),
         };
         let left = What::PoolLeft { driver: "a.sys".into(), blocks: vec![block(b"Mdl "), block(b"MmCm")] };
         let lists = What::LookasideLeft { driver: "a.sys".into(), lists: vec![block(b"RbLl")] };

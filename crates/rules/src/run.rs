@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use record::{CreateOutcome, Ending, EntryPoint, Event, KERNEL, Modules, Snapshot, What};
+use record::{CreateOutcome, Ending, EntryPoint, Event, KERNEL, Left, Made, Modules, Snapshot, What};
 
 /// The records of one run.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +24,17 @@ pub(crate) struct Departure<'a> {
     pub(crate) driver: &'a str,
     /// Callback objects at that moment.
     pub(crate) snapshot: &'a Snapshot,
+}
+
+/// What a driver left behind, other than pool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LeftBehind<'a> {
+    /// Index of the event that tells it.
+    pub(crate) index: usize,
+    /// The driver that left.
+    pub(crate) driver: &'a str,
+    /// The things.
+    pub(crate) things: &'a [Left],
 }
 
 impl<'a> Run<'a> {
@@ -83,6 +94,21 @@ impl<'a> Run<'a> {
         })
     }
 
+    /// Returns what drivers left behind, in order.
+    pub(crate) fn left_behind(&self) -> impl Iterator<Item = LeftBehind<'a>> {
+        self.events.iter().enumerate().filter_map(|(index, event)| match &event.what {
+            What::LeftBehind { driver, things } => Some(LeftBehind { index, driver, things }),
+            _ => None,
+        })
+    }
+
+    /// Returns the departure audit of `driver` that follows event `index`.
+    pub(crate) fn audit_of(&self, driver: &str, index: usize) -> Option<&'a Event> {
+        self.events[index..]
+            .iter()
+            .find(|later| matches!(&later.what, What::Audit { driver: Some(gone), .. } if gone == driver))
+    }
+
     /// Returns the name of the driver whose code contains `address`; the kernel is not a driver.
     pub(crate) fn driver_at(&self, address: u64) -> Option<&'a str> {
         self.modules.find(address).map(|module| module.name.as_str()).filter(|name| *name != KERNEL)
@@ -117,6 +143,17 @@ impl<'a> Run<'a> {
     /// Returns ` by listener.sys+0x1a2c (DriverEntry+0x1c)`, or nothing where the caller is not known.
     pub(crate) fn by(&self, event: &Event) -> String {
         event.caller.map(|caller| format!(" by {}", self.place(caller))).unwrap_or_default()
+    }
+
+    /// Returns ` (set by listener.sys+0x1a2c (DriverEntry+0x1c) at 0.0000007 s)` for the verb `set`, or nothing where nobody knows.
+    pub(crate) fn made(&self, verb: &str, made: &Made) -> String {
+        /// Units of virtual time in a second.
+        const SECOND: u64 = 10_000_000;
+        if made.caller == 0 {
+            return String::new();
+        }
+        let (seconds, rest) = (made.time / SECOND, made.time % SECOND);
+        format!(" ({verb} by {} at {seconds}.{rest:07} s)", self.place(made.caller))
     }
 
     /// Returns the name the object at `address` was last created or opened under before event `index`.

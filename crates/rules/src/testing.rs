@@ -1,7 +1,8 @@
 //! Hand-made streams for the rules' tests.
 
 use record::{
-    CreateOutcome, Ending, Event, HangRecord, Mode, Module, Modules, ObjectSnapshot, Snapshot, Symbol, What,
+    CreateOutcome, Ending, Event, HangRecord, Left, LeftKind, Made, Mode, Module, Modules, ObjectSnapshot,
+    Snapshot, Symbol, What,
 };
 
 /// `a.sys` at 0x1_0000 and `b.sys` at 0x2_0000, 64 KiB each, and the kernel.
@@ -85,6 +86,31 @@ pub(crate) fn object(permanent: bool) -> ObjectSnapshot {
 /// The departure of `driver` with `objects` alive.
 pub(crate) fn departure(driver: &str, objects: Vec<ObjectSnapshot>) -> What {
     What::Audit { driver: Some(driver.into()), snapshot: Snapshot { objects, namespace: vec![] } }
+}
+
+/// One thing that is left behind and was made at `caller`.
+pub(crate) fn left(kind: LeftKind, caller: u64) -> Left {
+    Left {
+        kind,
+        address: 0x7000,
+        object_type: None,
+        name: None,
+        thread: None,
+        routine: None,
+        due: None,
+        running: false,
+        made: made(caller),
+    }
+}
+
+/// Made at `caller`, by the code behind it.
+pub(crate) fn made(caller: u64) -> Made {
+    Made { caller, time: 20_000_007, stack: vec![caller, caller + 1] }
+}
+
+/// What `driver` leaves behind.
+pub(crate) fn left_behind(driver: &str, things: Vec<Left>) -> What {
+    What::LeftBehind { driver: driver.into(), things }
 }
 
 /// The ending of a run that was played to its end.

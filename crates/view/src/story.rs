@@ -253,6 +253,22 @@ impl Teller<'_> {
                     self.line(&format!("exception handled at {place}{cut}"));
                 }
             },
+            What::LeftBehind { driver, things } => {
+                let mut kinds: Vec<(String, usize)> = Vec::new();
+                for thing in things {
+                    let kind = thing.kind.to_string();
+                    match kinds.last_mut().filter(|(last, _)| *last == kind) {
+                        Some((_, count)) => *count += 1,
+                        None => kinds.push((kind, 1)),
+                    }
+                }
+                let kinds: Vec<String> = kinds.iter().map(|(kind, count)| plural(*count, kind)).collect();
+                self.line(&format!("{} of {driver} left", kinds.join(", ")));
+            }
+            What::SpinLocksLeft { routine, locks } => {
+                let place = self.place(*routine);
+                self.line(&format!("{place} returned with {}", plural(locks.len(), "spin lock")));
+            }
             What::ApcDisableLeft { routine, .. } => {
                 let place = self.place(*routine);
                 self.line(&format!("{place} returned with another count of disabled APCs"));

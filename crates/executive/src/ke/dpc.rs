@@ -5,6 +5,7 @@
 //! processor interrupts that one whatever its importance ([`Platform::interrupt`]); NT leaves less important ones
 //! until the next clock tick.
 
+use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::ptr::null_mut;
 
@@ -34,6 +35,8 @@ pub(crate) struct Queue {
     depth: usize,
     /// Nonzero while a routine runs.
     active: usize,
+    /// The DPC whose routine runs, and the routine; what they were last where none does.
+    running: [usize; 2],
 }
 
 /// The DPC that contains a queue entry.
@@ -205,6 +208,33 @@ impl<P: Platform> Executive<P> {
         }
     }
 
+    /// Returns how many DPCs wait for a processor.
+    pub(super) fn ke_dpc_depth(&self, processor: usize) -> usize {
+        let depth = field!(self.ke_dpc_queue(processor), Queue, depth).atomic();
+        depth.load(core::sync::atomic::Ordering::Acquire)
+    }
+
+    /// Returns the DPC whose routine a processor runs, and the routine.
+    pub(super) fn ke_dpc_running(&self, processor: usize) -> Option<[usize; 2]> {
+        let queue = self.ke_dpc_queue(processor);
+        (field!(queue, Queue, active).get() != 0).then(|| field!(queue, Queue, running).get())
+    }
+
+    /// Returns the DPCs that wait for a processor, at `DISPATCH_LEVEL` or above.
+    pub(super) fn ke_dpcs_of(&self, processor: usize) -> Vec<Live<KDPC>> {
+        let queue = self.ke_dpc_queue(processor);
+        let lock = field!(queue, Queue, lock);
+        let mut waiting = Vec::new();
+        self.ke_acquire_at_dpc(lock);
+        let mut entry = field!(queue, Queue, first).get();
+        while !entry.is_null() {
+            waiting.push(dpc_of(entry));
+            entry = next_of(entry).get();
+        }
+        self.ke_release_from_dpc(lock);
+        waiting
+    }
+
     /// Tells whether DPCs wait for the current processor.
     pub(super) fn ke_dpc_pending(&self) -> bool {
         let queue = self.ke_dpc_queue(self.platform().processor().into());
@@ -239,8 +269,9 @@ impl<P: Platform> Executive<P> {
             self.ke_release_from_dpc(lock);
 
             let active = field!(queue, Queue, active);
-            active.set(active.get() + 1);
             let routine = Routine(call.DeferredRoutine.addr());
+            field!(queue, Queue, running).set([dpc.ptr().addr(), routine.0]);
+            active.set(active.get() + 1);
             self.ke_outside(|| {
                 // SAFETY: whoever queued the DPC promised that its routine is code with this contract.
                 unsafe {

@@ -4,6 +4,7 @@
 //! there are no APCs (both belong to the platform), timed waits use the platform's clock rather than
 //! `KTHREAD.Timer`, and the timer table is one ordered queue.
 
+mod audit;
 pub(crate) mod dispatcher;
 mod dpc;
 mod event;
@@ -21,6 +22,7 @@ mod waiting;
 
 use nt::{KSPIN_LOCK, LIST_ENTRY};
 
+pub use self::audit::{QueuedDpc, SetTimer};
 pub use self::thread::{initialize_process, initialize_thread};
 pub use self::timer::BOOT_SYSTEM_TIME;
 pub use self::waiting::ThreadWait;

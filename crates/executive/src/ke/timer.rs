@@ -5,6 +5,7 @@
 //! [`Executive::next_deadline`] has come, and so does every thread that waits. `KTIMER.Dpc` is the plain
 //! address; since Windows 7 NT stores it encoded.
 
+use alloc::vec::Vec;
 use core::ptr::null_mut;
 
 use nt::{DISPATCHER_HEADER, KDPC, KTIMER, LARGE_INTEGER, LIST_ENTRY, dispatcher};
@@ -177,6 +178,26 @@ impl<P: Platform> Executive<P> {
     fn ke_first_timer(&self) -> Option<Live<KTIMER>> {
         let head = self.ke_timer_head();
         self.ke_checked(list::next(head, head), LIST).map(|node| self.ke_timer_at(node))
+    }
+
+    /// Returns the timers that are set. The dispatcher lock is held.
+    pub(super) fn ke_timers(&self) -> Vec<Live<KTIMER>> {
+        let head = self.ke_timer_head();
+        let mut timers = Vec::new();
+        let mut at = head;
+        while let Some(node) = self.ke_checked(list::next(head, at), LIST) {
+            timers.push(self.ke_timer_at(node));
+            at = node;
+        }
+        timers
+    }
+
+    /// Returns the DPC of a timer that is set.
+    #[expect(clippy::unused_self, reason = "an executive's timer is meant")]
+    pub(super) fn ke_dpc_of(&self, timer: Live<KTIMER>) -> Option<Live<KDPC>> {
+        let dpc = field!(timer, KTIMER, Dpc).get();
+        // SAFETY: an initialized DPC by the contract of `KeSetTimerEx`.
+        (!dpc.is_null()).then(|| unsafe { Live::new(dpc) })
     }
 
     fn ke_insert_timer(&self, timer: Live<KTIMER>) {

@@ -136,6 +136,7 @@ impl Packed {
             pool: kind.pool,
             sequence: self.rest >> BYTES_BITS,
             caller: 0,
+            origin: crate::Origin::default(),
         };
         Entry::ordinary(block, kind.pool_type, zone)
     }

@@ -19,7 +19,7 @@ use record::PoolNoticed;
 use super::PoolBlock;
 use super::registry::{Entry, Freed, Taken};
 use crate::raw::{Live, field};
-use crate::{Executive, Platform, PoolKind};
+use crate::{Executive, Origin, Platform, PoolKind};
 
 /// Bit of `POOL_HEADER.PoolType` that marks a block in use.
 const IN_USE: u8 = 0x02;
@@ -183,6 +183,7 @@ impl<P: Platform> Executive<P> {
         let billed =
             if request.pool_type & POOL_QUOTA != 0 { self.current_process().cast() } else { ptr::null_mut() };
         field!(header, POOL_HEADER, ProcessBilled).set(billed);
+        let origin = if request.caller == 0 { Origin::default() } else { self.platform().origin() };
         let entry = Entry {
             block: PoolBlock {
                 address,
@@ -191,6 +192,7 @@ impl<P: Platform> Executive<P> {
                 pool,
                 sequence: 0,
                 caller: request.caller,
+                origin,
             },
             base: start,
             total,

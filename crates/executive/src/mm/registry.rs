@@ -12,7 +12,7 @@ use record::PoolWrong;
 use super::dense::{Blocks, Gone, Graves, Kind, Kinds, Packed};
 use super::{HostCell, PoolPlace};
 use crate::raw::field;
-use crate::{Executive, Platform, PoolKind, executive};
+use crate::{Executive, Origin, Platform, PoolKind, executive};
 
 /// How many freed blocks are remembered, to tell a use after free and a double free from a pointer that never was a block.
 const FREED_REMEMBERED: usize = 16384;
@@ -38,6 +38,8 @@ pub struct PoolBlock {
     pub sequence: u64,
     /// Return address of the driver call that asked for it, 0 where the kernel did by itself.
     pub caller: u64,
+    /// When that was, in units of 100 ns since boot, and with what call stack; nothing where the kernel did by itself.
+    pub origin: Origin,
 }
 
 /// What happened under one tag in one of the two pools.

@@ -211,6 +211,7 @@ fn a_block_is_packed_wherever_it_lies_or_not_at_all() {
         pool: PoolKind::Paged,
         sequence,
         caller: 0,
+        origin: crate::Origin::default(),
     };
     for address in [0x1010, 0x7FFF_FFFF_FFF0, 0xFFFF_8000_0000_0010, 0xFFFF_FFFF_FFFF_FFF0] {
         let block = block(address, 1000, 1 << 35);

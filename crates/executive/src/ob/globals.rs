@@ -1,5 +1,6 @@
 //! The object manager's global variables and its start.
 
+use alloc::collections::BTreeMap;
 use core::ffi::c_void;
 use core::ptr;
 
@@ -17,7 +18,7 @@ use crate::ex::KernelRoutine;
 use crate::executive::{self, Executive};
 use crate::ke::list;
 use crate::mm::HostCell;
-use crate::platform::Platform;
+use crate::platform::{Origin, Platform};
 use crate::raw::{Live, field};
 use crate::symbols::KernelSymbol;
 
@@ -55,6 +56,8 @@ pub(crate) struct Globals {
     pub(super) name_key: u64,
     /// Descriptors that objects share.
     pub(super) descriptors: HostCell<SharedDescriptors>,
+    /// Who made the permanent names that driver code asked for, by the body of the object.
+    pub(super) permanent_names: HostCell<BTreeMap<usize, Origin>>,
 }
 
 /// Directories that exist before anybody asks.
@@ -68,6 +71,13 @@ impl<P: Platform> Executive<P> {
     /// Returns the processes and their handles.
     pub(super) fn processes(&self) -> &HostCell<Processes> {
         let cell = field!(self.ob(), Globals, processes);
+        // SAFETY: the globals live as long as the executive, and everything in the cell is behind `UnsafeCell` or atomic.
+        unsafe { &*cell.ptr() }
+    }
+
+    /// Returns who made which permanent name.
+    pub(super) fn permanent_names(&self) -> &HostCell<BTreeMap<usize, Origin>> {
+        let cell = field!(self.ob(), Globals, permanent_names);
         // SAFETY: the globals live as long as the executive, and everything in the cell is behind `UnsafeCell` or atomic.
         unsafe { &*cell.ptr() }
     }
@@ -94,6 +104,7 @@ impl<P: Platform> Executive<P> {
         self.processes().dispose();
         self.dispose_name_index();
         self.dispose_shared_descriptors();
+        self.permanent_names().dispose();
         self.dispose_procedures();
     }
 

@@ -23,9 +23,9 @@ const KERNEL_HANDLE: u64 = 0xFFFF_FFFF_8000_0000;
 
 /// A handle, decoded.
 #[derive(Clone, Copy)]
-struct Place {
-    kernel: bool,
-    index: u32,
+pub(super) struct Place {
+    pub(super) kernel: bool,
+    pub(super) index: u32,
 }
 
 impl Place {
@@ -39,7 +39,7 @@ impl Place {
         u32::try_from(index).ok().map(|index| Self { kernel, index })
     }
 
-    fn handle(self) -> HANDLE {
+    pub(super) fn handle(self) -> HANDLE {
         let value = u64::from(self.index) << 2 | if self.kernel { KERNEL_HANDLE } else { 0 };
         ptr::without_provenance_mut(value as usize)
     }
@@ -90,7 +90,8 @@ impl<P: Platform> Executive<P> {
             access: request.access,
             attributes: request.attributes & OBJ_INHERIT,
         };
-        self.with_processes(|processes, current| processes.table(current, kernel).insert(entry))
+        let origin = self.platform().origin();
+        self.with_processes(|processes, current| processes.table(current, kernel).insert(entry, origin))
             .map(|index| Place { kernel, index }.handle())
             .ok_or(STATUS_INSUFFICIENT_RESOURCES)
     }

@@ -102,7 +102,10 @@ impl<P: Platform> Executive<P> {
     ) -> Result<(Header, NTSTATUS), NTSTATUS> {
         loop {
             let found = match self.lookup(lookup)? {
-                Found::Inserted => return Ok((header, STATUS_SUCCESS)),
+                Found::Inserted => {
+                    self.note_name(header);
+                    return Ok((header, STATUS_SUCCESS));
+                }
                 Found::Existing(found) => found,
             };
             let refused = if lookup.attributes & OBJ_OPENIF == 0 {

@@ -15,6 +15,7 @@
 //! them is held across a call of a type's procedure or of the platform other than [`Platform::allocate`](crate::Platform::allocate)
 //! and the waits for the locks themselves.
 
+mod audit;
 mod capture;
 mod create;
 mod create_info;
@@ -38,6 +39,7 @@ mod services;
 mod tests;
 mod types;
 
+pub use audit::MadeObject;
 pub use facts::ObjectFacts;
 pub use lookup::ParseRequest;
 pub use process::ProcessKind;

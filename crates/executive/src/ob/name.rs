@@ -101,6 +101,7 @@ impl<P: Platform> Executive<P> {
         if same && free {
             let key = self.name_key(directory, &header.stored_name());
             removed = self.remove_entry(directory, header.body(), key);
+            self.permanent_names().with(|names| names.remove(&header.body().addr()));
             // The text stays until the object dies.
             field!(info, OBJECT_HEADER_NAME_INFO, Directory).set(core::ptr::null_mut());
         }

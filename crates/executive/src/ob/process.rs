@@ -13,7 +13,7 @@ use core::ptr;
 use nt::{EPROCESS, HANDLE, KTHREAD};
 
 use crate::executive::Executive;
-use crate::platform::Platform;
+use crate::platform::{Origin, Platform};
 use crate::raw::{Live, field};
 use crate::se::Token;
 
@@ -43,6 +43,8 @@ pub(super) struct HandleTable {
     entries: Vec<Option<HandleEntry>>,
     /// Indexes to use again, the lowest first.
     free: BinaryHeap<Reverse<u32>>,
+    /// Who opened those that driver code did.
+    origins: BTreeMap<u32, Origin>,
 }
 
 /// Highest number of handles in a table, that of Windows.
@@ -50,7 +52,15 @@ const MOST_HANDLES: u32 = 1 << 24;
 
 impl HandleTable {
     /// Adds an entry and returns its index, 1 or more; `None` where the table is full.
-    pub(super) fn insert(&mut self, entry: HandleEntry) -> Option<u32> {
+    pub(super) fn insert(&mut self, entry: HandleEntry, origin: Origin) -> Option<u32> {
+        let index = self.place(entry)?;
+        if origin.caller != 0 {
+            self.origins.insert(index, origin);
+        }
+        Some(index)
+    }
+
+    fn place(&mut self, entry: HandleEntry) -> Option<u32> {
         if let Some(Reverse(index)) = self.free.pop() {
             *self.entries.get_mut(index as usize - 1)? = Some(entry);
             return Some(index);
@@ -67,7 +77,14 @@ impl HandleTable {
     pub(super) fn remove(&mut self, index: u32) -> Option<HandleEntry> {
         let entry = self.entries.get_mut((index as usize).checked_sub(1)?)?.take()?;
         self.free.push(Reverse(index));
+        self.origins.remove(&index);
         Some(entry)
+    }
+
+    /// Returns the handles that driver code opened: index, object, and who did.
+    fn of_drivers(&self) -> impl Iterator<Item = (u32, usize, Origin)> {
+        let entry = |(index, origin): (&u32, &Origin)| Some((*index, self.get(*index)?.object, *origin));
+        self.origins.iter().filter_map(entry)
     }
 
     fn len(&self) -> usize {
@@ -106,6 +123,13 @@ impl Processes {
             Some(process) if !kernel && process.kind == ProcessKind::Ordinary => &mut process.handles,
             _ => &mut self.kernel,
         }
+    }
+
+    /// Returns the handles that driver code opened, the kernel's first: whether it is one of those, index, object, and who did.
+    pub(super) fn of_drivers(&self) -> impl Iterator<Item = (bool, u32, usize, Origin)> {
+        let kernel = self.kernel.of_drivers().map(|(index, object, origin)| (true, index, object, origin));
+        let others = self.known.values().flat_map(|process| process.handles.of_drivers());
+        kernel.chain(others.map(|(index, object, origin)| (false, index, object, origin)))
     }
 
     pub(super) fn handle_total(&self) -> usize {

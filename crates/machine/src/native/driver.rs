@@ -242,16 +242,20 @@ fn depart(world: &'static World, name: &str, image: std::ops::Range<u64>, object
             address: block.address as u64,
             bytes: block.bytes as u64,
             tag: block.tag,
-            caller: block.caller,
+            made: world.kernel().made(block.origin),
         })
         .collect();
     if !blocks.is_empty() {
         world.record(What::PoolLeft { driver: name.into(), blocks });
     }
     let mut lists = world.kernel().lookaside_lists();
-    lists.retain(|list| image.contains(&list.caller));
+    lists.retain(|list| image.contains(&list.made.caller));
     if !lists.is_empty() {
         world.record(What::LookasideLeft { driver: name.into(), lists });
+    }
+    let things = world.kernel().left_by(&image);
+    if !things.is_empty() {
+        world.record(What::LeftBehind { driver: name.into(), things });
     }
     world.record(What::Audit { driver: Some(name.into()), snapshot: world.snapshot() });
     remove(world, name);

@@ -4,11 +4,11 @@ use std::ffi::c_void;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
-use executive::{Bugcheck, Deadlock, Platform, PoolKind, Routine};
+use executive::{Bugcheck, Deadlock, Origin, Platform, PoolKind, Routine};
 use nt::{BugCheck, ETHREAD, Irql, KDPC, KSPIN_LOCK, KTHREAD};
 use ntoskrnl::guest::Guest;
 use ntoskrnl::{Exception, Host, ThreadBody, Unwind};
-use record::{PoolMisuse, PoolNoticed, PoolWrong, WaitKind, What};
+use record::{EntryPoint, PoolMisuse, PoolNoticed, PoolWrong, WaitKind, What};
 
 use super::fault::{self, Text};
 use super::processor::{self, NOW};
@@ -151,8 +151,15 @@ impl Platform for World {
         NOW.dpc.fetch_add(1, Ordering::Relaxed);
         // A DPC has a stack of its own on Windows: what it interrupted did not call it.
         let interrupted = NOW.entry.swap(0, Ordering::Relaxed);
+        let caller = NOW.caller.swap(0, Ordering::Relaxed);
+        let (entry, name, routine) =
+            (EntryPoint::Dpc, || format!("processor {}", processor::number()), routine.0 as u64);
+        self.record(What::EntryCalled { entry, name: name(), routine });
         // SAFETY: the caller's promise.
-        unsafe { self.call_driver(routine.0 as u64, &arguments) };
+        unsafe { self.call_driver(routine, &arguments) };
+        let irql = processor::irql().0;
+        self.record(What::EntryReturned { entry, name: name(), routine, status: None, irql });
+        NOW.caller.store(caller, Ordering::Relaxed);
         NOW.entry.store(interrupted, Ordering::Relaxed);
         NOW.dpc.fetch_sub(1, Ordering::Relaxed);
     }
@@ -179,6 +186,12 @@ impl Platform for World {
 
     fn lets_go(&self, thread: NonNull<KTHREAD>, lock: usize) {
         self.note_lock(thread, lock, false);
+    }
+
+    fn origin(&self) -> Origin {
+        let caller = NOW.caller.load(Ordering::Relaxed);
+        let stack = if caller == 0 { 0 } else { self.stacks.keep() };
+        Origin { caller, time: self.scheduler.now(), stack }
     }
 
     fn bugcheck(&self, check: Bugcheck) -> ! {
@@ -275,6 +288,7 @@ impl Host for World {
         }
         let used = if count <= 4 { 4 } else { ARGUMENTS };
         let before = self.kernel.get().map(|kernel| kernel.executive().apc_disable_counts());
+        let locks = self.kernel.get().map_or(0, |kernel| kernel.spin_locks_held());
         self.before_driver();
         giant::leave();
         // SAFETY: GS and its slots are those of the current fiber; `used` is even and at least 4; the routine is the
@@ -291,6 +305,9 @@ impl Host for World {
                 kernel: [before[0], after[0]],
                 special: [before[1], after[1]],
             });
+        }
+        if let Some(kernel) = self.kernel.get().filter(|kernel| kernel.spin_locks_held() > locks) {
+            self.record(What::SpinLocksLeft { routine, locks: kernel.spin_locks_since(locks) });
         }
         value
     }
@@ -324,6 +341,10 @@ impl Host for World {
     fn exit_thread(&self) -> ! {
         self.waits.end(processor::current_thread().addr() as u64);
         self.scheduler.exit()
+    }
+
+    fn call_stack(&self, stack: u32) -> Vec<u64> {
+        self.stacks.get(stack)
     }
 
     fn caller(&self) -> Option<u64> {

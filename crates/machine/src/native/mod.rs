@@ -56,6 +56,7 @@ mod scheduler;
 mod shared;
 mod shared_read;
 mod stack;
+mod stacks;
 mod sys;
 #[cfg(test)]
 mod tests;

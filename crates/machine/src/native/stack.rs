@@ -134,6 +134,11 @@ impl Stack {
     }
 
     /// Returns the addresses.
+    pub(crate) fn addresses(&self) -> &[u64] {
+        &self.addresses[..self.count]
+    }
+
+    /// Returns the addresses.
     pub(crate) fn to_vec(&self) -> Vec<u64> {
         self.addresses[..self.count].to_vec()
     }

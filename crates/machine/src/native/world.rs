@@ -69,6 +69,7 @@ pub(crate) struct World {
     pub(super) jobs: RefCell<VecDeque<super::run::Job>>,
     pub(super) jobs_done: Cell<u64>,
     pub(super) waits: super::waits::Waits,
+    pub(super) stacks: super::stacks::Stacks,
 }
 
 // SAFETY: a kernel process has one host thread, or the one that touches the world has the giant lock, which orders them.
@@ -224,6 +225,7 @@ impl World {
             jobs: RefCell::default(),
             jobs_done: Cell::new(0),
             waits: super::waits::Waits::default(),
+            stacks: super::stacks::Stacks::default(),
         }));
         let world: &'static Self = world;
         let _ = WORLD.set(world);

@@ -113,7 +113,7 @@ fn initialize(k: &Kernel, list: Guest<GENERAL_LOOKASIDE>, setup: &Setup) {
         address: list.address(),
         bytes: setup.size as u64,
         tag: setup.tag,
-        caller: k.caller(),
+        made: k.made(k.host().origin()),
     };
     k.lookasides().with(|lists| lists.insert(list.address(), made));
 }

@@ -12,10 +12,12 @@ fn spin(k: &Kernel, lock: Guest<i32>, attempt: impl Fn() -> bool) {
         k.host().spin_wait(word(lock));
     }
     k.host().holds(k.host().current_thread(), lock.address() as usize);
+    k.spin_lock_taken(lock.address());
 }
 
 fn let_go(k: &Kernel, lock: Guest<i32>) {
     k.host().lets_go(k.host().current_thread(), lock.address() as usize);
+    k.spin_lock_given(lock.address());
 }
 
 fn share(k: &Kernel, lock: Guest<i32>) {

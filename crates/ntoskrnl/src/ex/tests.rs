@@ -289,7 +289,7 @@ fn lookaside_lists_of_the_newer_kind() {
     assert_eq!(make(0, 0), 0);
     let known = rig.kernel.lookaside_lists();
     assert_eq!(
-        (known.len(), known[0].address, known[0].bytes, known[0].caller),
+        (known.len(), known[0].address, known[0].bytes, known[0].made.caller),
         (1, l, 40, crate::testing::RETURN_ADDRESS)
     );
     for delete in ["ExFlushLookasideListEx", "ExDeleteLookasideListEx"] {

@@ -6,12 +6,14 @@
 //! A work item of the I/O manager references its device until the routine has returned, the device its driver, and an image is unmapped
 //! when nobody references its driver any more (Microsoft docs, `IoQueueWorkItem`). [`Kernel::finish_work_of`] is that wait.
 
+use core::ops::Range;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use executive::Origin;
 use nt::{BugCheck, DEVICE_OBJECT, IO_WORKITEM, Irql, WORK_QUEUE_ITEM};
-use record::{EntryPoint, WaitKind, What};
+use record::{EntryPoint, Left, LeftKind, WaitKind, What};
 
 use crate::export::Address;
 use crate::field;
@@ -35,13 +37,19 @@ enum Work {
 /// The queue and its thread.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    work: Mutex<VecDeque<Work>>,
+    work: Mutex<VecDeque<(Work, Origin)>>,
+    /// The item whose routine runs.
+    running: Mutex<Option<(Called, Origin)>>,
     started: AtomicBool,
     /// Work items of the I/O manager that are queued or running, by driver object.
     of_drivers: Mutex<BTreeMap<u64, u32>>,
 }
 
 impl Queue {
+    fn running(&self) -> MutexGuard<'_, Option<(Called, Origin)>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn of_drivers(&self) -> MutexGuard<'_, BTreeMap<u64, u32>> {
         self.of_drivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -68,7 +76,7 @@ impl Kernel {
     }
 }
 
-fn entries(k: &Kernel) -> MutexGuard<'_, VecDeque<Work>> {
+fn entries(k: &Kernel) -> MutexGuard<'_, VecDeque<(Work, Origin)>> {
     k.queue().work.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -83,7 +91,8 @@ fn push(k: &'static Kernel, work: Work) {
             "no thread could be made for work items",
         );
     }
-    entries(k).push_back(work);
+    let origin = k.host().origin();
+    entries(k).push_back((work, origin));
     // SAFETY: the semaphore is the kernel's own.
     unsafe { k.executive().KeReleaseSemaphore(semaphore.as_ptr(), 0, 1, false) };
 }
@@ -99,33 +108,80 @@ fn serve(k: &'static Kernel) {
         };
         k.host().waits_for(None);
         let next = entries(k).pop_front();
-        if let Some(work) = next {
-            run(k, work);
+        if let Some((work, origin)) = next {
+            run(k, work, origin);
         }
     }
 }
 
-fn run(k: &Kernel, work: Work) {
-    let (routine, arguments, owner, at) = match work {
-        Work::Plain { item } => {
-            let WORK_QUEUE_ITEM { WorkerRoutine, Parameter, .. } = item.read();
-            field!(item, WORK_QUEUE_ITEM, List.Flink).write(core::ptr::null_mut());
-            (WorkerRoutine as u64, vec![Parameter as u64], None, item.address())
-        }
-        Work::Io { item, extended, driver } => {
-            let IO_WORKITEM { Routine, IoObject, Context, .. } = item.read();
-            field!(item, IO_WORKITEM, WorkItem.List.Flink).write(core::ptr::null_mut());
-            let mut arguments = vec![IoObject as u64, Context as u64];
-            if extended {
-                arguments.push(item.address());
+/// A work item as it is called.
+#[derive(Clone, Debug)]
+struct Called {
+    routine: u64,
+    arguments: Vec<u64>,
+    /// The I/O object and its driver, of an item of the I/O manager.
+    owner: Option<(u64, u64)>,
+    item: u64,
+}
+
+impl Work {
+    fn called(self) -> Called {
+        match self {
+            Self::Plain { item } => {
+                let WORK_QUEUE_ITEM { WorkerRoutine, Parameter, .. } = item.read();
+                let (routine, arguments) = (WorkerRoutine as u64, vec![Parameter as u64]);
+                Called { routine, arguments, owner: None, item: item.address() }
             }
-            (Routine as u64, arguments, Some((IoObject as u64, driver)), item.address())
+            Self::Io { item, extended, driver } => {
+                let IO_WORKITEM { Routine, IoObject, Context, .. } = item.read();
+                let mut arguments = vec![IoObject as u64, Context as u64];
+                if extended {
+                    arguments.push(item.address());
+                }
+                let owner = Some((IoObject as u64, driver));
+                Called { routine: Routine as u64, arguments, owner, item: item.address() }
+            }
         }
-    };
+    }
+
+    /// Lets the item be queued again.
+    fn taken(self) {
+        match self {
+            Self::Plain { item } => {
+                field!(item, WORK_QUEUE_ITEM, List.Flink).write(core::ptr::null_mut());
+            }
+            Self::Io { item, .. } => {
+                field!(item, IO_WORKITEM, WorkItem.List.Flink).write(core::ptr::null_mut());
+            }
+        }
+    }
+}
+
+/// Returns the work items with a routine in `image` that are queued or running.
+pub(crate) fn left(k: &Kernel, image: &Range<u64>) -> Vec<Left> {
+    let running = k.queue().running().clone();
+    let queued: Vec<(Work, Origin)> = entries(k).iter().copied().collect();
+    let all = running.into_iter().map(|(called, origin)| (called, origin, true));
+    let all = all.chain(queued.into_iter().map(|(work, origin)| (work.called(), origin, false)));
+    all.filter(|(called, ..)| image.contains(&called.routine))
+        .map(|(called, origin, running)| Left {
+            routine: Some(called.routine),
+            running,
+            ..k.left(LeftKind::WorkItem, called.item, origin)
+        })
+        .collect()
+}
+
+fn run(k: &Kernel, work: Work, origin: Origin) {
+    let called = work.called();
+    work.taken();
+    *k.queue().running() = Some((called.clone(), origin));
+    let Called { routine, arguments, owner, item: at } = called;
     let name = || String::from("system worker");
     k.host().emit(What::EntryCalled { entry: EntryPoint::WorkItem, name: name(), routine });
     // SAFETY: the driver queued this address as a work routine with these arguments.
     unsafe { k.host().call_driver(routine, &arguments) };
+    *k.queue().running() = None;
     let irql = k.host().irql();
     k.host().emit(What::EntryReturned {
         entry: EntryPoint::WorkItem,

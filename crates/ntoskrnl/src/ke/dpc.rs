@@ -15,6 +15,7 @@ pub(crate) fn KeInitializeDpc(k: &Kernel, dpc: Guest<KDPC>, routine: Address, co
 
 /// Queues a DPC. Returns whether it was not queued already.
 pub(crate) fn KeInsertQueueDpc(k: &Kernel, dpc: Guest<KDPC>, argument1: Address, argument2: Address) -> u8 {
+    k.dpc_queued(dpc.address());
     // SAFETY: the DPC is checked guest memory; that it is initialized and stays alive while queued is the driver's contract.
     u8::from(unsafe { k.executive().KeInsertQueueDpc(dpc.ptr(), argument1.ptr(), argument2.ptr()) })
 }
@@ -72,6 +73,11 @@ pub(crate) fn KeInitializeTimerEx(k: &Kernel, timer: Guest<KTIMER>, kind: u32) {
 }
 
 fn set(k: &Kernel, timer: Guest<KTIMER>, due: i64, period: u32, dpc: Option<Guest<KDPC>>) -> u8 {
+    k.timer_set(timer.address());
+    if let Some(dpc) = dpc {
+        // Should the timer expire, its DPC is queued by whoever set it.
+        k.dpc_queued(dpc.address());
+    }
     let dpc = dpc.map_or(core::ptr::null_mut(), Guest::ptr);
     // SAFETY: timer and DPC are checked guest memory; that both are initialized and stay alive while set is the driver's
     // contract.

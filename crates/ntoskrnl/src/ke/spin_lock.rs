@@ -22,10 +22,12 @@ pub(crate) fn KeAcquireSpinLockRaiseToDpc(k: &Kernel, lock: Guest<KSPIN_LOCK>) -
 
 fn taken(k: &Kernel, lock: Guest<KSPIN_LOCK>) {
     k.host().holds(k.host().current_thread(), lock.address() as usize);
+    k.spin_lock_taken(lock.address());
 }
 
 fn given(k: &Kernel, lock: Guest<KSPIN_LOCK>) {
     k.host().lets_go(k.host().current_thread(), lock.address() as usize);
+    k.spin_lock_given(lock.address());
 }
 
 /// Acquires a lock and stores the old IRQL. A macro in the driver kit; old drivers import it.

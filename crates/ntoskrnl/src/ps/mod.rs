@@ -3,9 +3,11 @@
 //! There is one process, `System`. It is a real object of type `Process`, and every thread that a driver makes is one of type
 //! `Thread`: both can be referenced, waited for and opened by handle.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use executive::Origin;
 
 pub(crate) mod identity;
 pub(crate) mod thread;
@@ -22,8 +24,8 @@ pub(crate) struct Processes {
     /// The `EPROCESS` of System.
     pub(crate) system: AtomicU64,
     next_id: AtomicU64,
-    /// Threads that drivers made and that run.
-    running: Mutex<BTreeSet<u64>>,
+    /// Threads that run, and who made them.
+    running: Mutex<BTreeMap<u64, Origin>>,
     /// Threads that have ended and whose reference nobody has dropped yet: a thread cannot free what it stands on.
     ended: Mutex<Vec<u64>>,
     any_ended: AtomicBool,

@@ -1,14 +1,16 @@
 //! System threads: made, ended, reaped.
 
 use core::ffi::c_void;
+use core::ops::Range;
 use core::ptr::{NonNull, null_mut};
 use std::sync::atomic::Ordering;
 
+use executive::Origin;
 use nt::{
     BugCheck, CLIENT_ID, ETHREAD, HANDLE, Irql, KTHREAD, KernelMode, NTSTATUS, OBJECT_ATTRIBUTES,
     STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_SUCCESS,
 };
-use record::{EntryPoint, What};
+use record::{EntryPoint, Left, LeftKind, What};
 
 use crate::export::Address;
 use crate::field;
@@ -72,7 +74,7 @@ pub(crate) fn spawn(k: &'static Kernel, body: impl FnOnce() + 'static) -> Result
 /// Runs `body` on a thread object. Takes over the caller's reference, which the thread holds while it runs.
 fn run(k: &'static Kernel, thread: Guest<ETHREAD>, body: impl FnOnce() + 'static) -> Result<(), NTSTATUS> {
     let Some(pointer) = NonNull::new(thread.ptr()) else { return Err(STATUS_INVALID_PARAMETER) };
-    lock(&k.processes().running).insert(thread.address());
+    lock(&k.processes().running).insert(thread.address(), k.host().origin());
     let whole = move || {
         body();
         end(k)
@@ -192,7 +194,7 @@ pub(crate) fn PsCreateSystemThread(
 /// Ends the current thread, which must be one that a driver made.
 pub(crate) fn PsTerminateSystemThread(k: &Kernel, _status: NTSTATUS) -> NTSTATUS {
     let thread = k.host().current_thread().as_ptr().expose_provenance() as u64;
-    if !lock(&k.processes().running).contains(&thread) {
+    if !lock(&k.processes().running).contains_key(&thread) {
         k.partial("PsTerminateSystemThread", "the thread is not one that `PsCreateSystemThread` made");
         return STATUS_INVALID_PARAMETER;
     }
@@ -201,9 +203,29 @@ pub(crate) fn PsTerminateSystemThread(k: &Kernel, _status: NTSTATUS) -> NTSTATUS
 
 /// Finds a thread that a driver made, by identifier.
 pub(super) fn find(k: &Kernel, id: u64) -> Option<Guest<ETHREAD>> {
-    let running: Vec<u64> = lock(&k.processes().running).iter().copied().collect();
+    let running: Vec<u64> = lock(&k.processes().running).keys().copied().collect();
     running
         .into_iter()
         .map(|thread| Guest::<ETHREAD>::new(k, thread))
         .find(|thread| field!(*thread, ETHREAD, Cid).read().UniqueThread as u64 == id)
+}
+
+/// Returns the threads with a start routine in `image` that have not ended.
+pub(crate) fn left(k: &Kernel, image: &Range<u64>) -> Vec<Left> {
+    let running: Vec<(u64, Origin)> =
+        lock(&k.processes().running).iter().map(|(thread, origin)| (*thread, *origin)).collect();
+    let mut left = Vec::new();
+    for (address, origin) in running {
+        let thread = Guest::<ETHREAD>::new(k, address);
+        let start = field!(thread, ETHREAD, StartAddress).read() as u64;
+        // A thread that is signaled runs no more code of its own.
+        let over = field!(thread, ETHREAD, Tcb.Header.SignalState).read() != 0;
+        if image.contains(&start) && !over {
+            let id = field!(thread, ETHREAD, Cid).read().UniqueThread as u64;
+            let (routine, thread) = (Some(start), u32::try_from(id).ok());
+            let all = k.left(LeftKind::Thread, address, origin);
+            left.push(Left { routine, thread, running: true, ..all });
+        }
+    }
+    left
 }

@@ -1,7 +1,7 @@
 //! What a run shows that it should not, in a form that tells whether two runs show the same.
 
 use nt::{BugCheck, NTSTATUS};
-use record::{Ending, Finding, NotPlayed, Report, RuleId, Severity, What};
+use record::{Ending, Finding, Left, NotPlayed, Report, RuleId, Severity, What};
 
 /// The rule that judges runs which came to a standstill.
 const HANG: RuleId = RuleId(18);
@@ -80,13 +80,18 @@ pub fn complaints(report: &Report) -> Vec<Complaint> {
     all
 }
 
-/// Returns the routine that RB020 found at work in an image that was gone. Where in the routine the end caught it depends on the
+/// Returns the routine that RB020 found at work in an image that was gone, or about to be called there. Where in the routine the end caught it depends on the
 /// schedule, and is no other thing.
 fn late_routine(report: &Report, finding: &Finding) -> Option<u64> {
     let told = |sequence: &u64| {
         let event = report.events.iter().find(|event| event.sequence == *sequence)?;
         match event.what {
             What::EntryCalled { routine, .. } | What::DeliveryBegin { routine, .. } => Some(routine),
+            // What was still to call it was made where the finding says.
+            What::LeftBehind { ref things, .. } => {
+                let made = |thing: &&Left| Some(thing.made.caller) == finding.at && thing.routine.is_some();
+                things.iter().find(made)?.routine
+            }
             _ => None,
         }
     };

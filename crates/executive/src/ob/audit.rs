@@ -1,0 +1,80 @@
+//! Who made what: open handles and permanent names, with where driver code asked for them.
+//!
+//! Windows keeps no such account: a handle or a name that a driver leaves behind is nobody's.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ffi::c_void;
+use core::ptr;
+use core::sync::atomic::Ordering;
+
+use super::handle::Place;
+use super::header::Header;
+use crate::executive::Executive;
+use crate::platform::{Origin, Platform};
+
+/// An open handle, or a permanent name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MadeObject {
+    /// Value of the handle, or address of the body.
+    pub address: usize,
+    /// Name of the object's type.
+    pub type_name: String,
+    /// Path of the object, where it has one.
+    pub name: Option<String>,
+    /// Who asked for it.
+    pub origin: Origin,
+}
+
+impl<P: Platform> Executive<P> {
+    /// Notes who made a name, where driver code did and the name is permanent.
+    pub(super) fn note_name(&self, header: Header) {
+        if !header.is_permanent() {
+            return;
+        }
+        let origin = self.platform().origin();
+        if origin.caller != 0 {
+            self.permanent_names().with(|names| names.insert(header.body().addr(), origin));
+        }
+    }
+
+    /// Returns the handles that driver code opened and that are open, by their values.
+    pub fn handles_of_drivers(&self) -> Vec<MadeObject> {
+        let open: Vec<(usize, Origin, Header)> = self.processes().with(|processes| {
+            let handles = processes.of_drivers().map(|(kernel, index, object, origin)| {
+                // SAFETY: the table has a reference on the object, and keeps it while this closure runs.
+                let object = unsafe { Header::of(ptr::with_exposed_provenance_mut::<c_void>(object)) };
+                object.pointer_count().fetch_add(1, Ordering::Relaxed);
+                (Place { kernel, index }.handle().addr(), origin, object)
+            });
+            handles.collect()
+        });
+        open.into_iter()
+            .map(|(address, origin, object)| {
+                let made = self.made_object(address, origin, object);
+                self.dereference(object);
+                made
+            })
+            .collect()
+    }
+
+    /// Returns the names that driver code made permanent and that are there, by the addresses of their objects.
+    pub fn names_of_drivers(&self) -> Vec<MadeObject> {
+        let named: Vec<(usize, Origin)> = self
+            .permanent_names()
+            .with(|names| names.iter().map(|(body, origin)| (*body, *origin)).collect());
+        named
+            .into_iter()
+            .filter_map(|(body, origin)| {
+                // SAFETY: a name is a reference on its object, and it leaves the account with the name.
+                let object = unsafe { Header::of(ptr::with_exposed_provenance_mut::<c_void>(body)) };
+                object.is_permanent().then(|| self.made_object(body, origin, object))
+            })
+            .collect()
+    }
+
+    fn made_object(&self, address: usize, origin: Origin, object: Header) -> MadeObject {
+        let name = self.full_name(object).map(|name| String::from_utf16_lossy(&name));
+        MadeObject { address, type_name: self.type_of(object).name(), name, origin }
+    }
+}
