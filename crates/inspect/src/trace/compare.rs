@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use record::{AskedName, TraceLog};
 
-/// How often each log asks for a name.
+/// How often each log asks for a name, or lists it where the log holds no attempts, only directory listings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameCounts {
     /// The name as first spelled, `(unnamed)` or `(unreadable)`.
@@ -42,21 +42,29 @@ impl Comparison {
     }
 }
 
-/// Compares logs by name. Addresses say nothing across boots and are not compared.
+/// Compares logs by name. A log of directory listings, without attempts, counts the callback objects that they list. Addresses say nothing across boots and are not compared.
 #[must_use]
 pub fn compare(logs: &[TraceLog]) -> Comparison {
     let mut names: BTreeMap<String, NameCounts> = BTreeMap::new();
     for (index, log) in logs.iter().enumerate() {
-        for attempt in &log.attempts {
-            let name = match &attempt.name {
-                AskedName::Path(path) => path.as_str(),
-                AskedName::Unnamed => "(unnamed)",
-                AskedName::Unreadable(_) => "(unreadable)",
-            };
+        let mut count = |name: &str| {
             let counts = names
                 .entry(name.to_lowercase())
                 .or_insert_with(|| NameCounts { name: name.to_owned(), attempts: vec![0; logs.len()] });
             counts.attempts[index] += 1;
+        };
+        for attempt in &log.attempts {
+            count(match &attempt.name {
+                AskedName::Path(path) => path.as_str(),
+                AskedName::Unnamed => "(unnamed)",
+                AskedName::Unreadable(_) => "(unreadable)",
+            });
+        }
+        if log.attempts.is_empty() {
+            for object in log.listed.iter().filter(|object| object.type_name == "Callback") {
+                // The debugger prints a directory without what it lies in; callback objects live below the root's `Callback`.
+                count(&format!("\\{}\\{}", object.directory.trim_matches('\\'), object.name));
+            }
         }
     }
     Comparison { names: names.into_values().collect() }

@@ -241,7 +241,14 @@ fn logs_are_compared_by_name() {
         [("(unnamed)", [0, 1].as_slice()), ("\\Callback\\A", &[1, 1]), ("\\Callback\\B", &[1, 0])]
     );
     assert!(!comparison.agrees());
-    assert!(compare(&[one.clone(), one]).agrees());
+    assert!(compare(&[one.clone(), one.clone()]).agrees());
+    let listing = read(
+        "l",
+        "Directory Object: ffffb08f3c20e2a0  Name: Callback\n Hash Address Type Name\n 01  ffffa10e5fa7c3b0 Callback  A\n",
+    );
+    let rows = compare(&[one, listing]).names;
+    assert_eq!((rows[0].name.as_str(), rows[0].attempts.as_slice()), ("\\Callback\\A", &[1, 1][..]));
+    assert_eq!(rows[1].attempts, [1, 0]);
 }
 
 #[test]
