@@ -64,7 +64,8 @@ impl<P: Platform> Executive<P> {
     /// Kernel code that holds a push lock is in a critical or guarded region, so a deletion never meets a
     /// lock of its own thread.
     pub(crate) fn ke_passive_point(&self) {
-        if self.platform().irql() == Irql::PASSIVE && !self.KeAreApcsDisabled() {
+        // Asked at the end of every guarded region, and there is hardly ever anything to do.
+        if self.ob_has_deferred() && self.platform().irql() == Irql::PASSIVE && !self.KeAreApcsDisabled() {
             self.ob_drain_deferred();
         }
     }

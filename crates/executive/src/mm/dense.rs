@@ -142,8 +142,11 @@ impl Packed {
     }
 }
 
+/// Where a block is in a table. Blocks of one page are near each other, because they are allocated and freed together; pages are anywhere.
 fn position(address: usize) -> u64 {
-    mixed(address as u64)
+    let near = mixed(address as u64 >> 12).wrapping_add(address as u64 >> 5 & 0x7F);
+    // The table tells neighbors apart by the highest bits.
+    near >> 8 | mixed(address as u64) & 0xFF << 56
 }
 
 /// The live blocks, by address.
@@ -192,14 +195,25 @@ impl Blocks {
         found.map(|&place| at(chunks, place))
     }
 
-    pub(super) fn remove(&mut self, address: usize) -> Option<Packed> {
+    /// Takes a block out if `may` says so, and returns it and whether it is out.
+    pub(super) fn remove(
+        &mut self,
+        address: usize,
+        may: impl FnOnce(Packed) -> bool,
+    ) -> Option<(Packed, bool)> {
         let chunks = &mut self.chunks;
         let found = self.table.find_entry(position(address), |&place| at(chunks, place).address() == address);
-        let (place, _) = found.ok()?.remove();
-        let packed = core::mem::take(&mut chunks[place as usize / CHUNK][place as usize % CHUNK]);
-        chunks[place as usize / CHUNK][place as usize % CHUNK].rest = u64::from(self.free);
+        let found = found.ok()?;
+        let place = *found.get();
+        let packed = at(chunks, place);
+        if !may(packed) {
+            return Some((packed, false));
+        }
+        found.remove();
+        chunks[place as usize / CHUNK][place as usize % CHUNK] =
+            Packed { place: 0, rest: u64::from(self.free) };
         self.free = place + 1;
-        Some(packed)
+        Some((packed, true))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Packed> {
@@ -210,55 +224,42 @@ impl Blocks {
 /// A freed block, and the return address of the driver call that freed it.
 pub(super) type Gone = (Packed, u64);
 
-/// The blocks freed last, as many as are remembered.
+/// How many freed blocks are remembered at most.
+const GRAVES: usize = 1024;
+
+/// Blocks that were freed lately: of those that have the same place, the last.
 #[derive(Default)]
 pub(super) struct Graves {
-    ring: Vec<Gone>,
-    /// The oldest, once the ring is full.
-    next: usize,
-    table: HashTable<u32>,
+    all: Vec<Gone>,
 }
 
 impl Graves {
-    /// Remembers a block, and forgets the oldest where there are `most` already.
-    pub(super) fn insert(&mut self, gone: Gone, most: usize) {
-        let place = if self.ring.len() < most {
-            self.ring.push(gone);
-            self.ring.len() - 1
-        } else {
-            let place = self.next;
-            self.next = (place + 1) % most;
-            let old = core::mem::replace(&mut self.ring[place], gone).0;
-            if !old.is_none() {
-                let same = |&known: &u32| known as usize == place;
-                if let Ok(found) = self.table.find_entry(position(old.address()), same) {
-                    found.remove();
-                }
-            }
-            place
-        };
-        let ring = &self.ring;
-        let rehash = |&place: &u32| position(ring[place as usize].0.address());
-        self.table.insert_unique(position(gone.0.address()), place as u32, rehash);
+    fn place(address: usize) -> usize {
+        mixed(address as u64) as usize % GRAVES
+    }
+
+    /// Remembers a block.
+    pub(super) fn insert(&mut self, gone: Gone) {
+        if self.all.is_empty() {
+            self.all.resize(GRAVES, Gone::default());
+        }
+        self.all[Self::place(gone.0.address())] = gone;
     }
 
     pub(super) fn get(&self, address: usize) -> Option<Gone> {
-        let ring = &self.ring;
-        let same = |&place: &u32| ring[place as usize].0.address() == address;
-        self.table.find(position(address), same).map(|&place| ring[place as usize])
+        self.all.get(Self::place(address)).copied().filter(|gone| address != 0 && gone.0.address() == address)
     }
 
     /// Forgets the block at an address that is in use again.
     pub(super) fn remove(&mut self, address: usize) {
-        let ring = &mut self.ring;
-        let same = |&place: &u32| ring[place as usize].0.address() == address;
-        if let Ok(found) = self.table.find_entry(position(address), same) {
-            let (place, _) = found.remove();
-            ring[place as usize] = Gone::default();
+        if let Some(gone) = self.all.get_mut(Self::place(address))
+            && gone.0.address() == address
+        {
+            *gone = Gone::default();
         }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Gone> {
-        self.ring.iter().copied().filter(|gone| !gone.0.is_none())
+        self.all.iter().copied().filter(|gone| !gone.0.is_none())
     }
 }

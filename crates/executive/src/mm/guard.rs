@@ -96,8 +96,10 @@ impl Entry {
     pub(super) fn damage(&self) -> Option<(PoolWrong, usize)> {
         let header = self.block.address - HEADER;
         // SAFETY: the block is live, so the header before it is ours to read.
-        let found: [u8; 8] = unsafe { bytes_at(header).cast::<[u8; 8]>().read_volatile() };
-        if let Some(offset) = found.iter().zip(&self.header).position(|(found, written)| found != written) {
+        let found = unsafe { bytes_at(header).cast::<u64>().read_volatile() }.to_ne_bytes();
+        if found != self.header
+            && let Some(offset) = found.iter().zip(&self.header).position(|(found, written)| found != written)
+        {
             return Some((PoolWrong::Underrun, header + offset));
         }
         let before = first_other(self.before(), GARBAGE).map(|at| (PoolWrong::Underrun, at));

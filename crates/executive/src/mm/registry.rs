@@ -17,9 +17,6 @@ use crate::{Executive, Origin, Platform, PoolKind, executive};
 /// How many freed blocks are remembered, to tell a use after free and a double free from a pointer that never was a block.
 const FREED_REMEMBERED: usize = 16384;
 
-/// As above, of those that were the kernel's own.
-const OWN_FREED_REMEMBERED: usize = 1024;
-
 /// Most bytes of freed blocks that share pages and wait before their memory is used again.
 const WAITING_BYTES: usize = 256 << 10;
 
@@ -177,24 +174,27 @@ impl Registry {
 
     /// Takes the block at `address` out for the driver call that returns to `by`, if `may` says that it may be freed.
     pub(super) fn take(&mut self, address: usize, by: u64, may: impl FnOnce(&Entry) -> bool) -> Taken {
-        let Some(entry) = self.find(address) else { return Taken::Unknown };
-        if !may(&entry) {
+        let (kinds, zone) = (&self.kinds, self.zone);
+        let mut may = Some(may);
+        let mut unpacked = None;
+        let own = self.own.remove(address, |packed| {
+            let entry = unpacked.insert(packed.entry(kinds, zone));
+            may.take().is_some_and(|may| may(entry))
+        });
+        if let (Some((packed, out)), Some(entry)) = (own, unpacked) {
+            if !out {
+                return Taken::Refused(entry);
+            }
+            self.own_freed.insert((packed, by));
+            return Taken::Freed(self.count_free(entry, packed.kind(), by));
+        }
+        let Some(entry) = self.blocks.get(&address).copied() else { return Taken::Unknown };
+        if !may.take().is_some_and(|may| may(&entry)) {
             return Taken::Refused(entry);
         }
-        let packed = self.own.remove(address);
-        if packed.is_none() {
-            self.blocks.remove(&address);
-        }
-        let kind = packed.map_or_else(|| self.kind(&entry), Packed::kind);
-        let statistics = self.kinds.statistics(kind);
-        statistics.frees += 1;
-        statistics.bytes -= entry.block.bytes;
-        let freed = Freed { entry, by, when: self.sequence };
-        self.sequence += 1;
-        if let Some(packed) = packed {
-            self.own_freed.insert((packed, by), OWN_FREED_REMEMBERED);
-            return Taken::Freed(freed);
-        }
+        self.blocks.remove(&address);
+        let kind = self.kind(&entry);
+        let freed = self.count_free(entry, kind, by);
         self.freed.insert(freed.when, address);
         self.freed_by_address.insert(address, freed);
         if self.freed.len() > FREED_REMEMBERED
@@ -203,6 +203,15 @@ impl Registry {
             self.freed_by_address.remove(&oldest);
         }
         Taken::Freed(freed)
+    }
+
+    fn count_free(&mut self, entry: Entry, kind: u32, by: u64) -> Freed {
+        let statistics = self.kinds.statistics(kind);
+        statistics.frees += 1;
+        statistics.bytes -= entry.block.bytes;
+        let freed = Freed { entry, by, when: self.sequence };
+        self.sequence += 1;
+        freed
     }
 
     /// Lets a freed block that shares pages wait.
@@ -240,7 +249,7 @@ impl Registry {
     /// Notes that the damage of the blocks at `addresses` was told.
     pub(super) fn told(&mut self, addresses: &[usize]) {
         for address in addresses {
-            if let Some(packed) = self.own.remove(*address) {
+            if let Some((packed, _)) = self.own.remove(*address, |_| true) {
                 let entry = self.unpacked(packed);
                 self.blocks.insert(*address, entry);
             }

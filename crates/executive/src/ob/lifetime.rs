@@ -84,13 +84,15 @@ impl<P: Platform> Executive<P> {
         }
     }
 
+    /// Tells whether objects wait to be deleted at `PASSIVE_LEVEL`.
+    pub(crate) fn ob_has_deferred(&self) -> bool {
+        !field!(self.ob(), Globals, remove_list).atomic_ptr().load(Ordering::Relaxed).is_null()
+    }
+
     /// Deletes the objects whose last reference went away at a raised IRQL. `ke` calls it when a thread is back at
     /// `PASSIVE_LEVEL` outside critical and guarded regions; NT has a worker thread for it.
     pub(crate) fn ob_drain_deferred(&self) {
         let list = field!(self.ob(), Globals, remove_list).atomic_ptr();
-        if list.load(Ordering::Relaxed).is_null() {
-            return;
-        }
         let mut node = list.swap(ptr::null_mut(), Ordering::AcqRel);
         while !node.is_null() {
             // SAFETY: an object on the list has no reference and is deleted by whoever took the list: this call.
