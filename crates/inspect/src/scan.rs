@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use crate::limits::limit;
 use crate::memory::{PAGE_SIZE, Physical, Piece};
 
 /// Bytes read at once: one system call's worth that still fits the second-level cache.
@@ -41,7 +42,9 @@ impl Default for ScanOptions {
 
 impl ScanOptions {
     fn threads(&self) -> usize {
-        let host = || thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS);
+        // A fuzzer takes what differs from run to run for something new.
+        let most = limit(MAX_THREADS as u64, 1) as usize;
+        let host = || thread::available_parallelism().map_or(1, NonZero::get).min(most);
         self.threads.map_or_else(host, |threads| threads.get().min(64))
     }
 }
