@@ -213,6 +213,16 @@ layout! {
         0x3 Reserved: u8,
     }
 
+    /// Set of processors of one group.
+    pub struct GROUP_AFFINITY : 0x10 {
+        /// Bit per processor.
+        0x0 Mask: u64,
+        /// Group.
+        0x8 Group: u16,
+        /// Zero.
+        0xA Reserved: [u16; 3],
+    }
+
     /// First argument of a ProcessorAdd notify. The kernel's buffer has one more word behind it.
     pub struct KE_PROCESSOR_CHANGE_NOTIFY_CONTEXT : 0x10 {
         /// 0 start, 1 complete, 2 failure.

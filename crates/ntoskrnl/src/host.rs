@@ -146,6 +146,20 @@ pub trait Host: Platform + Sync {
         1
     }
 
+    /// Calls `routine(context)` on all processors, each at `IPI_LEVEL`, at the same time as far as there is such a thing, and returns what it
+    /// returned on this one when all are done. Called at `SYNCH_LEVEL` or above.
+    ///
+    /// # Safety
+    ///
+    /// `routine` is the address of code with the Windows x64 convention that is entitled to the argument.
+    unsafe fn on_all_processors(&self, routine: u64, context: u64) -> u64 {
+        let old = self.set_irql(nt::Irql::IPI);
+        // SAFETY: the caller's promise.
+        let value = unsafe { self.call_driver(routine, &[context]) };
+        self.set_irql(old);
+        value
+    }
+
     /// Lets the current thread run on the processors of `set` only, and moves it there; `None`: on all. At `DISPATCH_LEVEL` it
     /// moves when that ends. Returns what was said before.
     fn set_affinity(&self, set: Option<u64>) -> Option<u64> {

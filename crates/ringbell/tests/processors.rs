@@ -36,7 +36,7 @@ fn a_driver_finds_as_many_processors_as_there_are_and_they_contend() {
             survives(&report);
             let said = format!("processors: {processors}\n");
             assert!(report.debug_output().any(|text| text == said), "{}", ringbell::story(&report));
-            let made = if processors == 1 { 7 } else { 11 };
+            let made = if processors == 1 { 14 } else { 20 };
             let closing = format!("exports-processors: {made} checks, 0 failed\n");
             assert!(report.debug_output().any(|text| text == closing), "{}", ringbell::story(&report));
         }

@@ -376,6 +376,11 @@ impl Host for World {
         self.scheduler.processors()
     }
 
+    unsafe fn on_all_processors(&self, routine: u64, context: u64) -> u64 {
+        // SAFETY: the caller's promise.
+        unsafe { self.broadcast(routine, context) }
+    }
+
     fn set_affinity(&self, set: Option<u64>) -> Option<u64> {
         self.scheduler.set_affinity(set)
     }

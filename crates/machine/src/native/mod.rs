@@ -3,6 +3,7 @@
 mod absent;
 mod arguments;
 mod base;
+mod broadcast;
 mod channel;
 #[cfg(test)]
 mod code_tests;

@@ -405,6 +405,14 @@ impl Scheduler {
         fiber.spin.set(None);
     }
 
+    /// Lets the thread that spins on `processor`, if one does, look up although its lock has not changed.
+    pub(crate) fn interrupt_spinning(&self, processor: u8) {
+        if let Some(fiber) = self.running(processor) {
+            fiber.spin.set(None);
+        }
+        self.ring(processor);
+    }
+
     /// Returns whether every processor spins at `DISPATCH_LEVEL` or above on a lock that does not change: no time that passes
     /// makes a difference.
     pub(crate) fn is_stuck(&self) -> bool {

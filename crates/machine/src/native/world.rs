@@ -70,6 +70,7 @@ pub(crate) struct World {
     pub(super) jobs_done: Cell<u64>,
     pub(super) waits: super::waits::Waits,
     pub(super) stacks: super::stacks::Stacks,
+    pub(super) broadcast: super::broadcast::Broadcast,
 }
 
 // SAFETY: a kernel process has one host thread, or the one that touches the world has the giant lock, which orders them.
@@ -226,6 +227,7 @@ impl World {
             jobs_done: Cell::new(0),
             waits: super::waits::Waits::default(),
             stacks: super::stacks::Stacks::default(),
+            broadcast: super::broadcast::Broadcast::default(),
         }));
         let world: &'static Self = world;
         let _ = WORLD.set(world);
@@ -366,8 +368,9 @@ impl World {
         }
     }
 
-    /// Runs the DPCs that other processors queued to this one.
+    /// Takes part in a call on all processors, and runs the DPCs that other processors queued to this one.
     pub(super) fn take_interrupts(&self) {
+        self.take_broadcast();
         if self.scheduler.processors() > 1
             && processor::irql() < nt::Irql::DISPATCH
             && let Some(kernel) = self.kernel.get()

@@ -1,8 +1,9 @@
 //! Deferred procedure calls and timers.
 
 use executive::Routine;
-use nt::{KDPC, KTIMER};
+use nt::{KDPC, KTIMER, NTSTATUS, PROCESSOR_NUMBER, STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
 
+use super::processor::KeGetProcessorIndexFromNumber;
 use crate::export::{Address, LargeInteger};
 use crate::guest::Guest;
 use crate::kernel::Kernel;
@@ -39,6 +40,20 @@ pub(crate) fn KeSetTargetProcessorDpc(k: &Kernel, dpc: Guest<KDPC>, number: u8) 
     }
     // SAFETY: as for `KeInsertQueueDpc`.
     unsafe { k.executive().KeSetTargetProcessorDpc(dpc.ptr(), number) }
+}
+
+/// Sets the processor a DPC runs on, by group and number. One that there is not is refused.
+pub(crate) fn KeSetTargetProcessorDpcEx(
+    k: &Kernel,
+    dpc: Guest<KDPC>,
+    number: Guest<PROCESSOR_NUMBER>,
+) -> NTSTATUS {
+    let Ok(index) = u8::try_from(KeGetProcessorIndexFromNumber(k, number)) else {
+        return STATUS_INVALID_PARAMETER;
+    };
+    // SAFETY: as for `KeInsertQueueDpc`.
+    unsafe { k.executive().KeSetTargetProcessorDpc(dpc.ptr(), index) };
+    STATUS_SUCCESS
 }
 
 /// Waits until every DPC that was queued has run. Each processor runs its own whenever it falls below `DISPATCH_LEVEL`, so going to

@@ -1,7 +1,8 @@
 //! Processors.
 
-use nt::{NTSTATUS, PROCESSOR_NUMBER, STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
+use nt::{Irql, NTSTATUS, PROCESSOR_NUMBER, STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
 
+use crate::export::Address;
 use crate::field;
 use crate::guest::Guest;
 use crate::kernel::Kernel;
@@ -85,4 +86,25 @@ pub(crate) fn KeGetRecommendedSharedDataAlignment(_: &Kernel) -> u32 {
 /// Returns the number of processors that there may ever be.
 pub(crate) fn KeQueryMaximumProcessorCount(k: &Kernel) -> u32 {
     u32::from(k.host().processors())
+}
+
+/// `SYNCH_LEVEL` of a machine with several processors: interrupts between processors still come through.
+const SYNCH: Irql = Irql(12);
+
+/// Calls a routine on all processors at the same time, at `IPI_LEVEL`, and returns what it returned on this one.
+///
+/// No processor begins before all are there, and this one goes on when all are done. One call is under way at a time; a second one waits at
+/// `SYNCH_LEVEL`, where its processor takes part in the first. (Microsoft's documentation; decompiled kernels.) Processors take the
+/// interrupt at scheduling points.
+pub(crate) fn KeIpiGenericCall(k: &Kernel, routine: Address, context: u64) -> u64 {
+    let old = k.host().irql();
+    if old < SYNCH {
+        k.executive().KeRaiseIrql(SYNCH);
+    }
+    // SAFETY: that the routine is code with this contract is the driver's promise.
+    let value = unsafe { k.host().on_all_processors(routine.0, context) };
+    if old < SYNCH {
+        k.executive().KeLowerIrql(old);
+    }
+    value
 }

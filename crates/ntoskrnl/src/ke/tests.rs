@@ -258,6 +258,14 @@ fn processors_of_dpcs() {
     assert_eq!(rig.call("KeInsertQueueDpc", &[d, 1, 2]), 1);
     assert_eq!(seen[0], 0);
     assert_eq!(rig.call("KeRemoveQueueDpc", &[d]), 1);
+    let invalid = u64::from(nt::STATUS_INVALID_PARAMETER.0);
+    for wrong in [[1u8, 0, 0, 0], [0, 0, 4, 0], [0, 0, 0, 1]] {
+        assert_eq!(rig.call("KeSetTargetProcessorDpcEx", &[d, wrong.as_ptr() as u64]), invalid);
+    }
+    assert_eq!(dpc.Number, 0x502, "as before");
+    let mut third = [0u8, 0, 3, 0];
+    assert_eq!(rig.call("KeSetTargetProcessorDpcEx", &[d, at(&mut third)]), SUCCESS);
+    assert_eq!(dpc.Number, 0x503);
     rig.call("KeSetTargetProcessorDpc", &[d, 0]);
     rig.call("KeInsertQueueDpc", &[d, 1, 2]);
     assert_eq!(seen, [1, 1, 2]);
@@ -345,6 +353,56 @@ fn drivers_end_the_world() {
     assert_eq!((check.code, check.parameters), (BugCheck(0xDEAD), [1, 2, 3, 4]));
     let check = Rig::new().bugcheck("KeBugCheck", &[0xBEEF]);
     assert_eq!((check.code, check.parameters), (BugCheck(0xBEEF), [0; 4]));
+}
+
+extern "win64-unwind" fn broadcast(seen: u64, _: u64, _: u64, _: u64) -> u64 {
+    let seen = core::ptr::with_exposed_provenance_mut::<u64>(seen as usize);
+    // SAFETY: the test passed the address of its own counter.
+    unsafe { *seen += 1 };
+    7
+}
+
+#[test]
+fn a_call_on_all_processors() {
+    let rig = Rig::new();
+    let mut seen = [0u64; 1];
+    let routine = broadcast as extern "win64-unwind" fn(u64, u64, u64, u64) -> u64 as usize as u64;
+    for irql in [0, 2, 13] {
+        rig.call("KfRaiseIrql", &[irql]);
+        // The other processors of the test run nothing; the machine's tests have some that do.
+        assert_eq!(rig.call("KeIpiGenericCall", &[routine, at(&mut seen)]), 7);
+        assert_eq!(rig.call("KeGetCurrentIrql", &[]), irql);
+        rig.call("KeLowerIrql", &[0]);
+    }
+    assert_eq!(seen, [3]);
+}
+
+#[test]
+fn affinities_of_groups() {
+    let rig = Rig::new();
+    let bound = || rig.host.affinity.get();
+    let set = |mask, group| nt::GROUP_AFFINITY { Mask: mask, Group: group, Reserved: [0; 3] };
+    let mut before = set(9, 9);
+    let mut change = |mut affinity: nt::GROUP_AFFINITY| {
+        rig.call("KeSetSystemGroupAffinityThread", &[at(&mut affinity), at(&mut before)]);
+        (before.Mask, before.Group)
+    };
+    assert_eq!((change(set(2, 0)), bound()), ((0, 0), Some(2)));
+    assert_eq!((change(set(4, 0)), bound()), ((2, 0), Some(4)));
+    // No such group, no such processor beside one that is there, none at all.
+    for wrong in [set(1, 1), set(0x11, 0), set(0, 0)] {
+        assert_eq!((change(wrong), bound()), ((0, 0), Some(4)));
+    }
+    assert_eq!(change(nt::GROUP_AFFINITY { Reserved: [0, 1, 0], ..set(1, 0) }), (0, 0));
+    assert_eq!(bound(), Some(4));
+    rig.call("KeSetSystemGroupAffinityThread", &[at(&mut set(8, 0)), 0]);
+    assert_eq!(bound(), Some(8));
+    rig.call("KeRevertToUserGroupAffinityThread", &[at(&mut set(2, 0))]);
+    assert_eq!(bound(), Some(2));
+    rig.call("KeRevertToUserGroupAffinityThread", &[at(&mut set(1, 1))]);
+    assert_eq!(bound(), Some(2), "no such group");
+    rig.call("KeRevertToUserGroupAffinityThread", &[at(&mut set(0, 0))]);
+    assert_eq!(bound(), None);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use core::convert::Infallible;
 
-use nt::{BugCheck, EPROCESS, KAPC_STATE, KTHREAD};
+use nt::{BugCheck, EPROCESS, GROUP_AFFINITY, KAPC_STATE, KTHREAD};
 
 use super::processor::KeQueryActiveProcessors;
 use crate::export::Address;
@@ -91,6 +91,36 @@ pub(crate) fn KeRevertToUserAffinityThread(k: &Kernel) {
 pub(crate) fn KeRevertToUserAffinityThreadEx(k: &Kernel, set: u64) {
     let set = set & KeQueryActiveProcessors(k);
     k.host().set_affinity((set != 0).then_some(set));
+}
+
+/// Returns the processors of a set that names a group, where it means what can be: the one group there is, no processor that there is not,
+/// and one at least.
+fn set_of(k: &Kernel, affinity: Guest<GROUP_AFFINITY>) -> Option<u64> {
+    let affinity = affinity.read();
+    let there = KeQueryActiveProcessors(k);
+    let known = affinity.Group == 0 && affinity.Reserved == [0; 3] && affinity.Mask & !there == 0;
+    (known && affinity.Mask != 0).then_some(affinity.Mask)
+}
+
+/// Binds the current thread to processors of a group, and where asked tells the former set, zero where the thread was not bound. A set that
+/// cannot be changes nothing, and the former set is zero then. (Microsoft's documentation of the routine.)
+pub(crate) fn KeSetSystemGroupAffinityThread(
+    k: &Kernel,
+    affinity: Guest<GROUP_AFFINITY>,
+    before: Option<Guest<GROUP_AFFINITY>>,
+) {
+    let former = set_of(k, affinity).and_then(|set| k.host().set_affinity(Some(set)));
+    if let Some(before) = before {
+        before.write(GROUP_AFFINITY { Mask: former.unwrap_or(0), Group: 0, Reserved: [0; 3] });
+    }
+}
+
+/// Gives the current thread a former set of processors of a group back; a set of none unbinds it, one that cannot be changes nothing.
+pub(crate) fn KeRevertToUserGroupAffinityThread(k: &Kernel, before: Guest<GROUP_AFFINITY>) {
+    let set = set_of(k, before);
+    if set.is_some() || field!(before, GROUP_AFFINITY, Mask).read() == 0 {
+        k.host().set_affinity(set);
+    }
 }
 
 /// Moves the current thread into the address space of a process, keeping where it was in the caller's `KAPC_STATE`.

@@ -109,6 +109,7 @@ enum Level {
     Passive,
     Apc,
     Dispatch,
+    Clock,
     High,
 }
 
@@ -118,6 +119,7 @@ impl Level {
             Self::Passive => Irql::PASSIVE,
             Self::Apc => Irql::APC,
             Self::Dispatch => Irql::DISPATCH,
+            Self::Clock => Irql::CLOCK,
             Self::High => Irql::HIGH,
         }
     }
