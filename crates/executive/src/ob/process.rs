@@ -200,3 +200,29 @@ impl<P: Platform> Executive<P> {
         self.processes().with(|processes| processes.handle_total())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nt::Profile;
+
+    use super::*;
+    use crate::CallbackOptions;
+    use crate::se::Sid;
+    use crate::solo::Solo;
+
+    #[test]
+    fn the_transient_handle_of_a_creation_is_the_kernels_where_the_version_makes_it_so() {
+        for profile in Profile::ALL {
+            let nt = Executive::boot(Solo::new(), profile).expect("it boots");
+            let process = nt.platform().user_process();
+            nt.register_process(process, ProcessKind::Ordinary, 0x1000, Token::user(&Sid::users()));
+            nt.platform().attach(process);
+            let options = CallbackOptions::named("\\Callback\\Transient").permanent();
+            nt.create_callback(&options).expect("an object");
+            // Indexes that were ever in use: one that was freed is used again.
+            let used =
+                nt.processes().with(|processes| processes.known[&process.addr()].handles.entries.len());
+            assert_eq!(used, usize::from(!profile.force_kernel_handle.value), "{}", profile.name);
+        }
+    }
+}

@@ -6,7 +6,8 @@ use std::ptr::null_mut;
 
 use nt::{Irql, Profile};
 use record::{Mode, What};
-use ringbell_executive::{Executive, KernelRoutine, Routine, ex::Processing, solo::Solo};
+use ringbell_executive::solo::{Outcome, Solo};
+use ringbell_executive::{Executive, KernelRoutine, Routine, ex::Processing};
 
 use crate::support::*;
 
@@ -195,6 +196,8 @@ fn c105_notify_above_dispatch() {
         nt.KeRaiseIrql(Irql(5));
         let outcome = end_of(|| ring(&nt, object, 0, 0));
         assert_eq!(runs.get(), 0, "{outcome}");
+        let Outcome::Bugcheck(check) = outcome else { panic!("{outcome}") };
+        assert_eq!(check.code, nt::BugCheck::IRQL_NOT_GREATER_OR_EQUAL, "{}", profile.name);
         let reported = nt.platform().take_events().into_iter().any(|what| {
             matches!(what, What::IrqlContract { name, highest: 2, actual: 5 } if name == "ExNotifyCallback")
         });
