@@ -83,6 +83,7 @@ impl Base {
             started,
             modules: base.modules.clone(),
             images: base.images.clone(),
+            known: base.known.clone(),
             drivers: base.drivers.clone(),
             build: base.build,
             trapping: base.trapping,

@@ -5,11 +5,13 @@
 //! sealed memory with the magic, and returns; that costs one system call. In a kernel process it never returns. Hook and
 //! [`Machine::boot`] live in one module, and `boot` names the hook, so no linker can keep one and drop the other.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use record::{DriverRecord, Ending, HostFacts, Module, Modules, Snapshot, Symbol, UnloadOutcome, What};
+use record::{DriverRecord, Ending, HostFacts, Module, Modules, Snapshot, UnloadOutcome, What};
 
-use super::instructions::{self, Trapping};
+use super::instructions::Trapping;
+use super::known::{Facts, Known};
 use super::process::{Process, Stopped};
 use super::shared::{MAGIC, Shared};
 use super::{ending, exit, kernel, sys};
@@ -46,8 +48,10 @@ pub struct Machine {
     pub(super) config: Config,
     pub(super) started: Instant,
     pub(super) modules: Modules,
-    /// Symbols of every image that was sent over, by the driver's name.
-    pub(super) images: Vec<(String, Vec<Symbol>)>,
+    /// Facts of every image that was sent over, by the driver's name.
+    pub(super) images: Vec<(String, Arc<Facts>)>,
+    /// Facts of images that this machine, its base or another fork of it has met.
+    pub(super) known: Known,
     pub(super) drivers: Vec<DriverRecord>,
     pub(super) build: u32,
     pub(super) trapping: Trapping,
@@ -93,6 +97,7 @@ impl Machine {
                     started,
                     modules,
                     images: Vec::new(),
+                    known: Known::default(),
                     drivers: Vec::new(),
                     build,
                     trapping,
@@ -262,11 +267,10 @@ impl Machine {
     /// driver that dies in its entry is in the report too.
     fn announce(&mut self, name: &str, image: &[u8]) -> String {
         let name = self.unique(name);
-        self.images.push((name.clone(), symbols(image)));
-        if let Ok(image) = image::Image::parse(image) {
-            let found = instructions::search(&image, self.trapping);
-            self.untrapped.extend((!found.is_empty()).then(|| (name.clone(), found)));
-        }
+        let facts = self.known.facts(image, self.trapping);
+        let found = &facts.untrapped;
+        self.untrapped.extend((!found.is_empty()).then(|| (name.clone(), found.clone())));
+        self.images.push((name.clone(), facts));
         self.drivers.push(DriverRecord {
             name: name.clone(),
             base: 0,
@@ -358,7 +362,8 @@ impl Machine {
 
     /// Learns from the events where the images were, also those of drivers that never came to an answer.
     fn place_modules(&mut self) {
-        for (name, symbols) in std::mem::take(&mut self.images) {
+        for (name, facts) in std::mem::take(&mut self.images) {
+            let symbols = facts.symbols.clone();
             let place = self.process.events.iter().find_map(|event| match &event.what {
                 What::ImageLoaded { name: loaded, base, size, .. } if *loaded == name => Some((*base, *size)),
                 _ => None,
@@ -430,13 +435,6 @@ impl Machine {
             },
         }
     }
-}
-
-/// Returns the symbols of an image, none where it is not one: the kernel process will say so.
-fn symbols(image: &[u8]) -> Vec<Symbol> {
-    let Ok(image) = image::Image::parse(image) else { return Vec::new() };
-    let symbols = image::Symbols::of(&image);
-    symbols.iter().map(|symbol| Symbol { rva: symbol.rva, name: symbol.name.into() }).collect()
 }
 
 /// Returns a number that no other machine of this host has at the moment. Uniqueness is all that is asked of it.

@@ -33,6 +33,7 @@ mod instructions;
 pub mod interrupt;
 mod kernel;
 mod kernel_image;
+mod known;
 mod last_words;
 mod machine;
 mod memory;
