@@ -36,8 +36,10 @@ pub(crate) enum Command {
     Step { text: String },
     /// Describe all callback objects.
     Snapshot,
-    /// List the accessible parts of guest memory.
+    /// Make the accessible parts of guest memory those that the host's map of the process shows.
     Regions,
+    /// Give up forking.
+    NeverFork,
     /// Send guest memory that was listed.
     Read { address: u64, bytes: u32 },
     /// Fork off a process that goes on with these settings and, where there is one, this order of threads. A byte with descriptors follows: the new process's shared
@@ -75,8 +77,8 @@ pub(crate) enum Reply {
     Parallel(Vec<Reply>),
     /// The objects.
     Snapshot(Snapshot),
-    /// Accessible guest memory by address, and the virtual time.
-    Regions { regions: Vec<Accessible>, now: u64 },
+    /// Guest memory is as the host's map shows it; the virtual time.
+    Regions { now: u64 },
     /// Guest memory.
     Bytes(Vec<u8>),
     /// A process was forked off, with this id.

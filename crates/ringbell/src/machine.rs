@@ -121,6 +121,15 @@ impl Machine {
         self.inner.unload(&driver.name)
     }
 
+    /// Gives up being the base of others: the kernel process cannot fork any more, whatever driver code makes it do.
+    ///
+    /// # Errors
+    ///
+    /// [`MachineError::Ended`] where the machine died.
+    pub fn never_fork(&mut self) -> Result<(), MachineError> {
+        self.inner.never_fork()
+    }
+
     /// Makes this machine the base of others: what was done so far is done once.
     pub fn into_base(self) -> Base {
         Base { inner: self.inner.into_base() }

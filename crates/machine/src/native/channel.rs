@@ -114,10 +114,10 @@ impl Channel {
             .for_each(|place| place.store(word, std::sync::atomic::Ordering::Relaxed));
     }
 
-    /// Closes the socket in both directions.
+    /// Closes the socket, in both directions.
     #[cfg(test)]
     pub(crate) fn hang_up(&self) {
-        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+        sys::close(self.stream.as_raw_fd());
     }
 
     /// Sends an event, waiting for the parent where the ring is full. One event too many ends the process.

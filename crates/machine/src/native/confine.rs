@@ -1,20 +1,28 @@
 //! What a kernel process gives up before driver code runs.
 //!
-//! Not there yet: seccomp, Landlock, limits (but a process that was forked off cannot make others). What is here is cheap and safe everywhere: the process can gain no
-//! privileges and leaves no core file, and a system-call instruction in guest memory traps instead of
-//! reaching Linux (Syscall User Dispatch, Linux 5.11; where the kernel lacks it, it reaches Linux). A driver that
-//! jumps into the C library is not stopped by that.
+//! Driver code shares the address space of host code, so a driver that jumps into the C library reaches every system call that is left. Therefore
+//! hardly any is:
+//!
+//! | given up by | what | where Linux lacks it |
+//! |---|---|---|
+//! | `PR_SET_NO_NEW_PRIVS` | privileges of programs | Linux 3.5 |
+//! | Syscall User Dispatch | system-call instructions in guest memory: they trap | Linux 5.11; the filter holds |
+//! | [`filter`] (seccomp) | files, sockets, programs, other processes, forking but for a snapshot | Linux 3.5 |
+//! | Landlock | every path of the file system, whatever call leads there | Linux 5.13; the filter holds |
+//! | limits | core files, new descriptors beyond a few, growing files, processes | |
+//!
+//! A limit on address space is not among them: guest memory is reserved as a whole, and what a driver allocates is limited by the
+//! regions of the plan.
 
+use super::filter::{self, Forking};
 use super::instructions::Trapping;
 use crate::plan;
 
 /// Gives up what can be given up without asking. Returns which of the instructions that show the host trap.
 pub(crate) fn confine() -> Trapping {
-    for (option, value) in [(libc::PR_SET_NO_NEW_PRIVS, 1), (libc::PR_SET_DUMPABLE, 0)] {
-        let zero: libc::c_ulong = 0;
-        // SAFETY: both options take an integer and touch no memory. A refusal changes nothing.
-        unsafe { libc::prctl(option, value as libc::c_ulong, zero, zero, zero) };
-    }
+    let (zero, one): (libc::c_ulong, libc::c_ulong) = (0, 1);
+    // SAFETY: the option takes integers and touches no memory. A refusal changes nothing.
+    unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, one, zero, zero, zero) };
     confine_thread()
 }
 
@@ -24,53 +32,57 @@ pub(crate) fn confine_thread() -> Trapping {
     Trapping::arm()
 }
 
-/// Gives up making processes, for good: a process that was forked off is the last of its line. It also cannot become another
-/// program, which would shake off the traps.
-///
-/// The limit on the user's processes holds for ordinary users; the filter of system calls (Linux 3.5) for everybody. Where neither
-/// can be had, nothing changes.
-pub(crate) fn give_up_processes() {
-    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the limit is live and initialized.
-    unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const none) };
-    let refused = [
-        libc::SYS_fork,
-        libc::SYS_vfork,
-        libc::SYS_clone,
-        libc::SYS_clone3,
-        libc::SYS_execve,
-        libc::SYS_execveat,
-    ];
-    let mut filter = filter(&refused.map(|number| number as u32));
-    let program = libc::sock_fprog { len: filter.len() as libc::c_ushort, filter: filter.as_mut_ptr() };
-    // SAFETY: the program is live, and as long as it says.
-    unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
+/// Gives up files, sockets, programs and other processes, in all threads and for good. What is left is the way to the parent, memory, and
+/// for the snapshot of a base the fork. Needs [`confine`] to have been called.
+pub(crate) fn seal() {
+    // One byte: neither a file nor, unlike with zero, a program that takes core dumps.
+    limit(libc::RLIMIT_CORE, 1);
+    limit(libc::RLIMIT_FSIZE, 0);
+    limit(libc::RLIMIT_NOFILE, 32);
+    give_up_paths();
+    install(&filter::program(Forking::Yes, 0));
 }
 
-/// A filter that answers the system calls `refused`, and all of another architecture, with `EPERM`.
-fn filter(refused: &[u32]) -> Vec<libc::sock_filter> {
-    const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
-    const EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
-    const AT_LEAST: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K;
-    const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
-    // `seccomp_data`: the number, then the architecture.
-    const NUMBER: u32 = 0;
-    const ARCHITECTURE: u32 = 4;
-    const X86_64: u32 = 0xC000_003E;
-    // Set in the numbers of the x32 calls.
-    const X32: u32 = 0x4000_0000;
-    let step = |code: u32, k: u32, jt: u8, jf: u8| libc::sock_filter { code: code as u16, jt, jf, k };
-    let calls = refused.len() as u8;
-    let mut program = vec![
-        step(LOAD, ARCHITECTURE, 0, 0),
-        step(EQUAL, X86_64, 0, calls + 3),
-        step(LOAD, NUMBER, 0, 0),
-        step(AT_LEAST, X32, calls + 1, 0),
-    ];
-    program.extend((0..calls).zip(refused).map(|(before, number)| step(EQUAL, *number, calls - before, 0)));
-    program.push(step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0));
-    program.push(step(RETURN, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32, 0, 0));
-    program
+/// Gives up making processes, for good: a process that was forked off is the last of its line, and so is one whose parent says that it
+/// will not fork it.
+///
+/// The limit on the user's processes holds for ordinary users; the filter for everybody.
+pub(crate) fn give_up_processes() {
+    limit(libc::RLIMIT_NPROC, 0);
+    install(&filter::program(Forking::Never, std::process::id()));
+}
+
+fn limit(what: libc::__rlimit_resource_t, most: u64) {
+    let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+    // SAFETY: the limit is live and initialized. A refusal changes nothing.
+    unsafe { libc::setrlimit(what, &raw const limit) };
+}
+
+/// Adds a filter of system calls in all threads. Where there is no seccomp, nothing changes.
+fn install(program: &[libc::sock_filter]) {
+    let length = program.len() as libc::c_ushort;
+    let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
+    let (mode, flags) = (libc::SECCOMP_SET_MODE_FILTER, libc::SECCOMP_FILTER_FLAG_TSYNC);
+    // SAFETY: the program is live, as long as it says, and only read.
+    unsafe { libc::syscall(libc::SYS_seccomp, mode, flags, &raw const program) };
+}
+
+/// Gives up every path of the file system (Landlock): all that its first version can take away, with no exception.
+fn give_up_paths() {
+    // `landlock_ruleset_attr` of version 1: execute, write, read files and directories, remove and make anything.
+    let all: u64 = (1 << 13) - 1;
+    let nothing: libc::c_ulong = 0;
+    // SAFETY: the attribute is live and as long as it says.
+    let rules = unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, &raw const all, size_of::<u64>(), nothing)
+    };
+    if rules < 0 {
+        return;
+    }
+    // SAFETY: takes integers.
+    unsafe { libc::syscall(libc::SYS_landlock_restrict_self, rules, nothing) };
+    // SAFETY: the descriptor was made above, and nobody else knows it.
+    unsafe { libc::close(rules as libc::c_int) };
 }
 
 /// Makes every system call trap whose instruction lies below the end of the kernel range. Host code lies above it: a

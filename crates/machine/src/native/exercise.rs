@@ -10,7 +10,7 @@ use super::sys::Access;
 use super::world::World;
 use super::{memory, sys};
 use crate::plan;
-use crate::wire::Reply;
+use crate::wire::{Accessible, Reply};
 
 /// Where machine code of tests is put: the last page of the executable pool, so that its address depends on nothing.
 pub(crate) const CODE: u64 = plan::EXECUTABLE_POOL.end() - plan::PAGE;
@@ -52,7 +52,9 @@ pub(crate) enum Exercise {
     /// Let two threads take turns, noting who runs.
     TakeTurns,
     /// Overwrite all guest memory that can be written, then answer.
-    Devastate,
+    Devastate(Vec<Accessible>),
+    /// Try every way to files, sockets, programs and other processes, noting what comes of it.
+    Escape,
     /// Try every way of making a process, noting what comes of it.
     Multiply,
     /// Note which numbers follow from the seed next.
@@ -86,7 +88,7 @@ pub(crate) fn run(exercise: Exercise, world: &'static World) -> Reply {
         Exercise::AnswerTwice => world.channel.send(&Reply::Done),
         Exercise::Confuse => return Reply::Unloaded(record::UnloadOutcome::Kept),
         Exercise::Scribble(byte) => world.channel.scribble(byte),
-        Exercise::Stop => drop(sys::signal_process(std::process::id(), libc::SIGSTOP)),
+        Exercise::Stop => sys::signal_thread(sys::thread_number(), libc::SIGSTOP),
         Exercise::HangUp => {
             world.channel.hang_up();
             loop {
@@ -94,13 +96,14 @@ pub(crate) fn run(exercise: Exercise, world: &'static World) -> Reply {
             }
         }
         Exercise::TakeTurns => take_turns(world),
-        Exercise::Devastate => {
-            for region in memory::accessible().iter().filter(|region| region.write) {
+        Exercise::Devastate(regions) => {
+            for region in regions.iter().filter(|region| region.write) {
                 // SAFETY: guest memory that can be written. What lay there is lost, which is the point: nothing is done after
                 // that but answering, which takes host memory only.
                 unsafe { memory::slice(region.base, region.size as usize) }.fill(0xCC);
             }
         }
+        Exercise::Escape => escape(world),
         Exercise::Multiply => multiply(world),
         Exercise::Draw => note(world, format!("{:#x} {:#x}", world.draw(), world.draw())),
     }
@@ -120,6 +123,40 @@ fn execute(world: &World, code: &[u8]) {
     // SAFETY: the test wrote code that takes two arguments or none.
     let value = unsafe { world.call_driver(routine, &[routine, 2]) };
     note(world, format!("returned {value:#x}"));
+}
+
+/// Tries what code that found its way into the C library could try. Calls are made by number, past everything that the library checks.
+fn escape(world: &World) {
+    let (file, program) = (c"/tmp/ringbell-escaped", c"/bin/true");
+    let none: libc::c_ulong = 0;
+    let call = |name: &str,
+                number: libc::c_long,
+                first: libc::c_ulong,
+                second: libc::c_ulong,
+                third: libc::c_ulong| {
+        // SAFETY: texts that live for ever and integers; what the call would do to the process is what the test is about.
+        let result = unsafe { libc::syscall(number, first, second, third, none, none, none) };
+        let error = std::io::Error::last_os_error();
+        let said = if result >= 0 { "done".into() } else { format!("{:?}", error.kind()) };
+        note(world, format!("{name}: {said}"));
+    };
+    let text = |text: &std::ffi::CStr| text.as_ptr().expose_provenance() as libc::c_ulong;
+    let create = (libc::O_CREAT | libc::O_WRONLY) as libc::c_ulong;
+    let here = libc::c_ulong::from(libc::AT_FDCWD.cast_unsigned());
+    let parent = std::os::unix::process::parent_id().into();
+    call("open", libc::SYS_open, text(file), create, 0o600);
+    call("openat", libc::SYS_openat, here, text(program), 0);
+    call("openat2", libc::SYS_openat2, here, text(program), 0);
+    call("creat", libc::SYS_creat, text(file), 0o600, 0);
+    call("unlink", libc::SYS_unlink, text(file), 0, 0);
+    call("mkdir", libc::SYS_mkdir, text(file), 0o700, 0);
+    call("socket", libc::SYS_socket, libc::AF_INET as libc::c_ulong, libc::SOCK_STREAM as libc::c_ulong, 0);
+    call("execve", libc::SYS_execve, text(program), 0, 0);
+    call("kill", libc::SYS_kill, parent, 0, 0);
+    call("ptrace", libc::SYS_ptrace, libc::PTRACE_ATTACH.into(), parent, 0);
+    call("memfd_create", libc::SYS_memfd_create, text(file), 0, 0);
+    call("io_uring_setup", libc::SYS_io_uring_setup, 1, 0, 0);
+    call("tgkill", libc::SYS_tgkill, parent, parent, 0);
 }
 
 fn multiply(world: &World) {

@@ -8,7 +8,7 @@ use record::{Ending, Event, What};
 
 use super::exercise::Exercise;
 use super::tests::{ask, boot, is_gone, notes};
-use super::{Base, Machine, sys};
+use super::{Base, Machine, memory, sys};
 use crate::{Config, MachineError};
 
 fn base_config() -> Config {
@@ -131,6 +131,11 @@ fn only_the_base_can_fork() {
     assert_eq!(outcome.ending, Ending::Finished, "{}", outcome.host_output);
     let refused = ["clone: Err(PermissionDenied)", "fork: false", "command: false", "thread: false"];
     assert_eq!(texts(&outcome.events), refused);
+    // So has a machine that was told never to.
+    let mut alone = boot(Config::default());
+    alone.never_fork().unwrap();
+    ask(&mut alone, Exercise::Multiply).unwrap();
+    assert_eq!(texts(&alone.finish().events), refused);
     // The base still can, which shows that the exercise does what it says.
     let mut machine = base.into_machine();
     ask(&mut machine, Exercise::Multiply).unwrap();
@@ -218,7 +223,9 @@ fn a_fork_that_overwrites_all_guest_memory_harms_nobody_else() {
     let mut sibling = fork(&mut base);
     let before = sibling.snapshot().unwrap();
     let mut machine = fork(&mut base);
-    ask(&mut machine, Exercise::Devastate).unwrap();
+    let regions = memory::accessible(machine.process_id()).unwrap();
+    assert!(regions.iter().any(|region| region.write));
+    ask(&mut machine, Exercise::Devastate(regions)).unwrap();
     // The machine is a ruin, and any step shows it.
     machine.snapshot().unwrap_err();
     assert_ne!(machine.finish().ending, Ending::Finished);

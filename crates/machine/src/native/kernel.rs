@@ -45,6 +45,7 @@ pub(crate) fn main() -> ! {
         let text = "processors run at the same time; pageable memory stays accessible at DISPATCH_LEVEL";
         world.record(What::Note { text: text.into(), details: Vec::new() });
     }
+    confine::seal();
     world.channel.send(&Reply::Booted {
         nonce: shared.nonce(),
         kernel: kernel_module(world),
@@ -127,6 +128,10 @@ fn serve(world: &'static World, command: Command) -> Reply {
             world.record(What::Step { text });
             Reply::Done
         }
+        Command::NeverFork => {
+            confine::give_up_processes();
+            Reply::Done
+        }
         Command::Reseed { seed, schedule } => {
             world.reseed(seed, schedule);
             Reply::Done
@@ -139,7 +144,7 @@ fn serve(world: &'static World, command: Command) -> Reply {
         Command::Parallel { members } => world.perform(move |world| parallel::act(world, members)),
         Command::Regions => {
             world.open_paged();
-            Reply::Regions { regions: memory::accessible(), now: world.scheduler.now().cast_unsigned() }
+            Reply::Regions { now: world.scheduler.now().cast_unsigned() }
         }
         Command::Read { address, bytes } => memory::copy(address, bytes as usize)
             .map_or_else(|| Reply::Refused("this memory cannot be read".into()), Reply::Bytes),

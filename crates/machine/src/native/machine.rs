@@ -185,6 +185,15 @@ impl Machine {
         }
     }
 
+    /// Gives up being the base of others: the kernel process cannot fork any more, whatever driver code makes it do.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the machine has ended.
+    pub fn never_fork(&mut self) -> Result<(), MachineError> {
+        self.done(&Command::NeverFork)
+    }
+
     /// Records that a step of the scenario begins.
     ///
     /// # Errors

@@ -72,10 +72,15 @@ pub(crate) unsafe fn slice<'a>(address: u64, bytes: usize) -> &'a mut [u8] {
     unsafe { std::slice::from_raw_parts_mut(start, bytes) }
 }
 
-/// Lists the guest memory that can be read now, by address: what the host's own map of this process says.
-pub(crate) fn accessible() -> Vec<Accessible> {
-    let map = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    map.lines().filter_map(accessible_line).filter(|part| plan::is_guest(part.base, part.size)).collect()
+/// Lists the guest memory that process `id` can read now, by address: what the host's map of it says. The process itself cannot open that.
+///
+/// # Errors
+///
+/// The host does not show it.
+pub(crate) fn accessible(id: u32) -> std::io::Result<Vec<Accessible>> {
+    let map = std::fs::read_to_string(format!("/proc/{id}/maps"))?;
+    let lines = map.lines().filter_map(accessible_line);
+    Ok(lines.filter(|part| plan::is_guest(part.base, part.size)).collect())
 }
 
 /// Reads a line such as `1080000000-1080010000 rw-p 00000000 00:00 0`.
@@ -92,10 +97,12 @@ fn accessible_line(line: &str) -> Option<Accessible> {
 /// Copies guest memory. `None` where a part of it cannot be read.
 pub(crate) fn copy(address: u64, bytes: usize) -> Option<Vec<u8>> {
     let end = address.checked_add(bytes as u64)?;
-    let inside = |part: &Accessible| part.base <= address && end <= part.base + part.size;
-    accessible().iter().any(inside).then(|| {
+    let pages = (address / PAGE..end.div_ceil(PAGE)).map(|page| page * PAGE);
+    let readable =
+        bytes > 0 && plan::is_guest(address, bytes as u64) && pages.into_iter().all(sys::is_readable);
+    readable.then(|| {
         let start: *const u8 = std::ptr::with_exposed_provenance(address as usize);
-        // SAFETY: the host says that the pages can be read, and nothing else runs on the one thread meanwhile; bytes have
+        // SAFETY: the host says that each page can be read, and nothing else runs on the one thread meanwhile; bytes have
         // no invalid values.
         unsafe { std::slice::from_raw_parts(start, bytes) }.to_vec()
     })

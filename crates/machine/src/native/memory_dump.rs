@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::machine::Machine;
+use super::memory;
 use crate::MachineError;
 use crate::dump::{Facts, Pages, write};
 use crate::plan::{self, PAGE};
@@ -23,9 +24,10 @@ impl Machine {
     ///
     /// Fails where the machine has ended, or ends, and where `out` fails.
     pub fn dump(&mut self, out: &mut impl Write) -> Result<(), MachineError> {
-        let Reply::Regions { regions, now } = self.ask(&Command::Regions)? else {
+        let Reply::Regions { now } = self.ask(&Command::Regions)? else {
             return Err(self.confused());
         };
+        let regions = memory::accessible(self.process_id()).map_err(MachineError::Write)?;
         if !plausible(&regions) {
             return Err(self.confused());
         }

@@ -22,6 +22,7 @@ mod exit;
 mod fault;
 mod faults;
 mod fiber;
+mod filter;
 mod fork;
 #[cfg(test)]
 mod fork_tests;

@@ -131,6 +131,33 @@ fn a_signal_from_outside_is_not_taken_for_a_trap() {
 }
 
 #[test]
+fn code_in_the_kernel_process_reaches_no_file_no_network_and_no_process() {
+    let file = std::path::Path::new("/tmp/ringbell-escaped");
+    let _ = std::fs::remove_file(file);
+    let alone = || {
+        let mut machine = boot(Config::default());
+        machine.never_fork().unwrap();
+        machine
+    };
+    let base = || boot(Config::default());
+    let fork = || base().into_base().fork(Config::default()).unwrap();
+    // A base may signal any process of its own user: its forks are to signal themselves and inherit its filter.
+    for (mut machine, done) in [(alone(), 0), (fork(), 0), (base(), 1)] {
+        ask(&mut machine, Exercise::Escape).unwrap();
+        let outcome = machine.finish();
+        assert_eq!(outcome.ending, Ending::Finished, "{}", outcome.host_output);
+        let notes = outcome.events.iter().filter_map(|event| match &event.what {
+            record::What::Note { text, .. } => Some(text.as_str()),
+            _ => None,
+        });
+        let (tried, refused): (Vec<_>, Vec<_>) =
+            notes.filter(|text| text.contains(": ")).partition(|text| !text.ends_with(": PermissionDenied"));
+        assert_eq!((tried.len(), refused.len() + tried.len()), (done, 13), "{tried:?} {refused:?}");
+        assert!(!file.exists());
+    }
+}
+
+#[test]
 fn host_code_that_reads_the_clock_is_a_defect_and_told() {
     let mut machine = boot(Config::default());
     ask(&mut machine, Exercise::ReadClock).unwrap_err();

@@ -270,7 +270,7 @@ impl Scenario {
         let mut dump = self.dump.as_ref().map(File::create).transpose().map_err(named)?;
         let played = Machine::boot(self.config.clone()).map(|mut machine| {
             let mut player = Player::new();
-            let mut done = player.play(&mut machine, &self.steps);
+            let mut done = machine.never_fork().and_then(|()| player.play(&mut machine, &self.steps));
             if done.is_ok() {
                 done = dump.as_mut().map_or(Ok(()), |file| machine.dump(&mut BufWriter::new(file)));
             }
