@@ -7,8 +7,8 @@
 //!
 //! Both sides run in turn in slices of 256 operations of each kind: objects are created beside those that are there, objects picked at
 //! random are opened and closed, a listener is registered with others and unregistered, and what was created is taken away again.
-//! Aim: at each size at most 4 times the yardstick. What is written without parentheses is the yardstick as said; in parentheses is the
-//! ratio to a bare map in one thread, without locks, counts and upper case.
+//! Aim: at each size at most 4 times the yardstick; creating misses it where there are few objects. In parentheses is the ratio to a bare map in
+//! one thread, without locks, counts and upper case.
 //!
 //! Run with `cargo bench -p ringbell-benches --bench scale`, with `-- 1000 1000000` for other sizes, with `-- swift` for the other protocol.
 
