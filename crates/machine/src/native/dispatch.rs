@@ -28,7 +28,9 @@ pub(crate) unsafe extern "C" fn dispatch(index: u32, frame: *mut u64, entry: *mu
     let Some(frame) = NonNull::new(frame) else { fault::no_stack(address) };
     // SAFETY: the caller's promise; a slot that is not mapped traps, and the trap ends the world.
     let frame = unsafe { CallFrame::new(frame) };
-    let outer = NOW.caller.swap(frame.return_address(), Ordering::Relaxed);
+    // A language handler is called by the kernel itself: what it returns to lies in the host, and differs from run to run.
+    let caller = Some(frame.return_address()).filter(|caller| plan::is_guest(*caller, 1)).unwrap_or(0);
+    let outer = NOW.caller.swap(caller, Ordering::Relaxed);
     // SAFETY: the caller's promise.
     let outer_entry = unsafe { stack::enter(entry, index) };
     let served = catch_unwind(AssertUnwindSafe(|| ntoskrnl::dispatch(index, &frame)));

@@ -226,10 +226,13 @@ unsafe fn follow(mut entry: u64, top: u64, mut from: From, stack: &mut Stack) {
             let Some(context) = stored.context(top) else { return };
             context
         };
-        if !stack.push(context.rip) {
-            return;
+        // A language handler is called by the kernel itself: what it returns to lies in the host.
+        if plan::is_guest(context.rip, 1) {
+            if !stack.push(context.rip) {
+                return;
+            }
+            climb(&mut context, top, stack);
         }
-        climb(&mut context, top, stack);
         entry = stored.previous;
     }
 }
