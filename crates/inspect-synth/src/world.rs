@@ -51,6 +51,8 @@ pub mod plan {
         pub const BUILD_LAB: u64 = 0x20_4000;
         /// First of the kernel's routines; each takes 0x100 bytes.
         pub const ROUTINES: u64 = 0x1_0000;
+        /// `ExNotifyCallback`, the routine that the kernel exports.
+        pub const EXPORT: u64 = 0x1_8000;
     }
 }
 
@@ -400,8 +402,11 @@ impl World {
             Section { name: b"INIT\0\0\0\0", rva: 0x30_0000, size: 0x1_0000, flags: module::INIT },
             Section { name: b".rdata\0\0", rva: 0x3F_0000, size: 0x1_0000, flags: module::RDATA },
         ];
-        let exports =
-            [("NtBuildNumber", plan::rva::BUILD as u32), ("PsLoadedModuleList", plan::rva::MODULES as u32)];
+        let exports = [
+            ("ExNotifyCallback", plan::rva::EXPORT as u32),
+            ("NtBuildNumber", plan::rva::BUILD as u32),
+            ("PsLoadedModuleList", plan::rva::MODULES as u32),
+        ];
         let exports_size = module::write_exports(memory, base, 0x3F_0000, "ntoskrnl.exe", &exports);
         let debug_size = module::write_debug(memory, base, 0x3F_1000, "ntkrnlmp.pdb");
         let headers = Headers {

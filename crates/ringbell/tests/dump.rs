@@ -167,6 +167,18 @@ fn no_dump_of_a_clean_run_shows_an_anomaly() {
 }
 
 #[test]
+fn the_kernel_of_a_dump_has_the_names_that_it_exports() {
+    let (_, dump) = alive_and_dumped(Profile::DEFAULT);
+    let image = MemoryImage::from_bytes(dump).unwrap();
+    let kernel = Kernel::find(&image, FindOptions::default());
+    let exports = kernel.image.as_ref().unwrap().exports(kernel.memory()).unwrap();
+    let names: Vec<&str> = exports.iter().map(|(_, name)| name.as_str()).collect();
+    for name in ["ExCreateCallback", "ExNotifyCallback", "KeSetEvent"] {
+        assert!(names.contains(&name), "{} names, without {name}", names.len());
+    }
+}
+
+#[test]
 fn kdmp_parser_lists_the_same_modules() {
     let (_, dump) = alive_and_dumped(Profile::DEFAULT);
     let ours = MemoryImage::from_bytes(dump.clone()).unwrap();

@@ -119,6 +119,7 @@ fn describe(
             symbol: known
                 .symbols
                 .routine(registration.routine)
+                .or_else(|| places.export(registration.routine))
                 .map_or_else(|| Value::not_found("no symbols"), Value::Known),
             context: Value::Known(registration.context),
             busy: Value::Known(registration.busy),

@@ -33,11 +33,13 @@ impl Symbols for () {
 pub(crate) struct Places<'k, 'i> {
     kernel: &'k Kernel<'i>,
     headers: BTreeMap<u64, Option<Pe>>,
+    /// Names of what the kernel exports, by address; read when somebody asks.
+    exports: Option<BTreeMap<u64, String>>,
 }
 
 impl<'k, 'i> Places<'k, 'i> {
     pub(crate) fn new(kernel: &'k Kernel<'i>) -> Self {
-        Self { kernel, headers: BTreeMap::new() }
+        Self { kernel, headers: BTreeMap::new(), exports: None }
     }
 
     /// Tells whether the list of loaded modules can be relied on to be complete.
@@ -68,6 +70,17 @@ impl<'k, 'i> Places<'k, 'i> {
             Ok(name) => name.clone(),
             Err(_) => format!("<{:#x}>", module.base),
         }
+    }
+
+    /// Names a routine that the kernel exports. Only where the export begins: what lies behind one may be anything.
+    pub(crate) fn export(&mut self, address: u64) -> Option<String> {
+        let image = self.kernel.image.as_ref().filter(|image| image.contains(address))?;
+        let memory = self.kernel.memory();
+        let exports = self.exports.get_or_insert_with(|| {
+            let exports = image.exports(memory).unwrap_or_default();
+            exports.into_iter().map(|(rva, name)| (image.base.wrapping_add(u64::from(rva)), name)).collect()
+        });
+        exports.get(&address).cloned()
     }
 
     /// Gives `module+offset`, or why there is none.

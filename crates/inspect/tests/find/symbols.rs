@@ -75,6 +75,20 @@ fn routines_attribute_objects_without_a_name_where_no_port_does() {
 }
 
 #[test]
+fn without_symbols_a_routine_that_the_kernel_exports_has_its_name() {
+    let mut world = World::booted(Era::TwentyFourH2);
+    let body = world.named("VendorEvents").body;
+    let routine = world.at(synth::plan::rva::EXPORT);
+    for at in [routine, routine + 4] {
+        world.register(body, at, 0);
+    }
+    let found = look_with(&world, Form::Full, &Options::default());
+    let names: Vec<_> =
+        at(&found, body).listeners.iter().filter_map(|listener| listener.symbol.known().cloned()).collect();
+    assert_eq!(names, ["ExNotifyCallback"], "only where it begins");
+}
+
+#[test]
 fn without_symbols_it_is_told_what_to_fetch() {
     let found = look_with(&World::booted(Era::Ten), Form::Full, &Options::default());
     assert!(
