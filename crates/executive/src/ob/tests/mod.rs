@@ -1,5 +1,6 @@
 //! Rules of the object manager, on [`Solo`].
 
+mod edges;
 mod handles;
 mod index;
 mod lifetimes;
