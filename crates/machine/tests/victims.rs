@@ -36,6 +36,56 @@ fn a_jump_to_where_no_code_is_blames_the_caller() {
 }
 
 #[test]
+fn an_exception_that_nobody_takes_is_told_with_its_stack_and_records() {
+    let (outcome, record) = bugcheck("exception-unhandled");
+    assert_eq!((record.code, record.parameters[0]), (0x7E, 0x8000_0002));
+    assert_eq!(culprit(&outcome, &record), "Raise");
+    assert!(record.parameters[2..].iter().all(|address| plan::STACKS.contains(*address)), "{record:?}");
+    let names: Vec<String> = record
+        .stack
+        .iter()
+        .map(|address| outcome.modules.locate(*address).symbol.map_or("", |(name, _)| name).to_owned())
+        .collect();
+    let expected = ["ExRaiseStatus", "Raise", "Raises", "ExNotifyCallback", "RingDeclining", "DriverEntry"];
+    assert_eq!(names, expected);
+    assert!(printed(&outcome).contains(&"exception-unhandled: asked about 80000002"));
+    let raised =
+        outcome.events.iter().find(|event| matches!(event.what, What::ExceptionRaised { .. })).unwrap();
+    assert_eq!(raised.stack[..], record.stack[1..], "the event has it too, from the driver on");
+
+    let (_, record) = bugcheck("exception-kernel-half");
+    assert_eq!((record.code, record.parameters[0]), (0x50, 0xFFFF_A000_0000_1000));
+    let (outcome, record) = bugcheck("exception-without-end");
+    assert_eq!((record.code, record.parameters[0]), (0x7F, 8));
+    assert!(record.stack.iter().all(|address| plan::is_guest(*address, 1)), "{:x?}", record.stack);
+    assert!(outcome.events.iter().all(|event| event.caller.is_none_or(|caller| plan::is_guest(caller, 1))));
+}
+
+/// What a routine leaves by an exception is never finished: the kernel's frames have no handlers.
+#[test]
+fn an_exception_that_leaves_a_ring_leaves_it_as_it_is() {
+    let outcome = run("exception-cut-short");
+    let Ending::Hang(hang) = &outcome.ending else { panic!("{:?}", outcome.ending) };
+    assert!(hang.deadlock);
+    let lines = printed(&outcome);
+    assert!(lines.contains(&"exception-cut-short: caught 1"), "{lines:?}");
+    assert!(lines.contains(&"exception-cut-short: busy 1 and 0, reached 0, IRQL 0"), "{lines:?}");
+    assert!(lines.contains(&"exception-cut-short: the second one left"), "{lines:?}");
+    let left = outcome.events.iter().find_map(|event| match &event.what {
+        What::ExceptionHandled { outcome, .. } => Some(outcome),
+        _ => None,
+    });
+    assert_eq!(left.unwrap().notifies_left(&outcome.modules), 1);
+    assert!(!outcome.events.iter().any(|event| matches!(event.what, What::NotifyEnd { .. })));
+
+    let outcome = run("exception-keeps-lock");
+    let Ending::Hang(hang) = &outcome.ending else { panic!("{:?}", outcome.ending) };
+    assert!(hang.deadlock);
+    let lines = printed(&outcome);
+    assert!(lines.contains(&"exception-keeps-lock: caught 1, IRQL 2, lock 1"), "{lines:?}");
+}
+
+#[test]
 fn code_pages_are_not_writable() {
     let (outcome, record) = bugcheck("write-code");
     assert_eq!(record.code, 0xBE);

@@ -3,7 +3,9 @@
 use core::ptr::NonNull;
 
 use executive::{Bugcheck, Platform};
-use nt::{BugCheck, ETHREAD, NTSTATUS};
+use nt::{BugCheck, CONTEXT, ETHREAD, NTSTATUS};
+
+use crate::guest::Guest;
 
 /// What a new thread runs. It does not return: its last act is [`Host::exit_thread`].
 pub type ThreadBody = Box<dyn FnOnce()>;
@@ -34,6 +36,17 @@ pub struct Unwind {
     pub record: u64,
     /// What it finds in `rax`.
     pub value: u64,
+}
+
+/// A frame that was unwound.
+#[derive(Clone, Copy, Debug)]
+pub struct UnwoundFrame {
+    /// Its base.
+    pub establisher: u64,
+    /// Address of its language handler and of the handler's data, where one would be called.
+    pub handler: Option<[u64; 2]>,
+    /// Whether that is called for exceptions, and whether when the frame is unwound.
+    pub called_for: [bool; 2],
 }
 
 /// The machine, as the exports see it. Object-safe: a [`Kernel`](crate::Kernel) holds a `&'static dyn Host`.
@@ -102,6 +115,29 @@ pub trait Host: Platform + Sync {
             parameters: [u64::from(nt::STATUS_UNWIND.0), goal.target, goal.frame, 0],
             reason: "this host does not unwind".into(),
         })
+    }
+
+    /// Writes the registers that the driver goes on with when the export call being served returns.
+    fn capture(&self, context: Guest<CONTEXT>) {
+        context.write(crate::seh::fresh_context(self.caller().unwrap_or(0)));
+    }
+
+    /// Returns base of the image and address of the `RUNTIME_FUNCTION` for an address in code of a driver. `None` for a leaf
+    /// function, and outside of images.
+    fn function_entry(&self, pc: u64) -> Option<(u64, u64)> {
+        let _ = pc;
+        None
+    }
+
+    /// Makes the registers of a frame those of its caller; the frame stands at `pc`. `None` where it cannot be unwound.
+    fn unwind_frame(&self, pc: u64, context: Guest<CONTEXT>) -> Option<UnwoundFrame> {
+        let _ = (pc, context);
+        None
+    }
+
+    /// Returns the call stack of the export call being served, from where it returns to in the driver.
+    fn back_trace(&self) -> Vec<u64> {
+        self.caller().into_iter().collect()
     }
 
     /// Gives `thread` something to run on. The kernel has allocated and initialized the thread object, its identifiers

@@ -53,7 +53,7 @@ mod testing;
 
 pub use export::{DataExport, Export, Module, State};
 pub use frame::CallFrame;
-pub use host::{Exception, Host, ThreadBody, Unwind};
+pub use host::{Exception, Host, ThreadBody, Unwind, UnwoundFrame};
 pub use kernel::{Kernel, Nt, dispatch, install, kernel};
 pub use ledger::{LedgerEntry, lookup};
 pub use table::{DATA, EXPORTS};

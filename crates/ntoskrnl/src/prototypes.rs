@@ -47,6 +47,10 @@ const UNDECLARED: &[(&str, &[&str])] = &[
         "ObReferenceObjectSafe", "PsGetProcessImageFileName", "PsGetProcessPeb", "PsGetThreadProcess",
         "RtlAppendAsciizToString", "RtlImageNtHeader", "RtlPrefixString",
     ]),
+    ("in winnt.h only, or in no header of theirs", &[
+        "ExRaiseException", "RtlLookupFunctionEntry", "RtlPcToFileHeader", "RtlRaiseException", "RtlUnwind", "RtlUnwindEx",
+        "RtlVirtualUnwind", "_local_unwind",
+    ]),
     ("the kernel's own", &["IopInvalidDeviceRequest"]),
 ];
 

@@ -4,7 +4,9 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::{BugcheckRecord, FaultId, Left, PageableSection, PoolBlockLeft, PoolMisuse, Snapshot, Wait};
+use crate::{
+    BugcheckRecord, FaultId, Left, Modules, PageableSection, PoolBlockLeft, PoolMisuse, Snapshot, Wait,
+};
 
 /// One thing that happened, where and when it happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +114,17 @@ pub enum ExceptionOutcome {
         /// what they do behind that call never happens.
         crossed: Vec<u64>,
     },
+}
+
+impl ExceptionOutcome {
+    /// Returns how many notifies of the thread were left, innermost ones first.
+    pub fn notifies_left(&self, modules: &Modules) -> usize {
+        let Self::Unwound { crossed, .. } = self else { return 0 };
+        let named = |address: &&u64| {
+            modules.locate(**address).symbol.is_some_and(|(name, _)| name == "ExNotifyCallback")
+        };
+        crossed.iter().filter(named).count()
+    }
 }
 
 impl What {

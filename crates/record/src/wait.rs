@@ -192,23 +192,42 @@ pub fn complete_waits(waits: &mut [Wait], events: &[Event], modules: &Modules) {
 }
 
 fn complete_routine(on: &mut WaitedFor, events: &[Event], modules: &Modules) {
-    // Inside of one thread calls are nested: one that has not ended is still running.
-    let mut open: Vec<(u32, u64)> = Vec::new();
+    // Inside of one thread calls are nested: one that has not ended is still running. Each notify and each call of a routine, the
+    // latter with its registration.
+    let mut open: Vec<(u32, Option<u64>)> = Vec::new();
+    let mut left = None;
+    let close = |open: &mut Vec<(u32, Option<u64>)>, call: (u32, Option<u64>)| {
+        let begun = open.iter().rposition(|other| *other == call);
+        begun.map(|begun| open.remove(begun));
+    };
     for event in events {
-        match event.what {
-            What::DeliveryBegin { registration, routine, .. } if registration == on.address => {
-                open.push((event.thread, routine));
+        let thread = event.thread;
+        match &event.what {
+            What::NotifyBegin { .. } => open.push((thread, None)),
+            What::NotifyEnd { .. } => close(&mut open, (thread, None)),
+            What::DeliveryBegin { registration, .. } => open.push((thread, Some(*registration))),
+            What::DeliveryEnd { registration, .. } => close(&mut open, (thread, Some(*registration))),
+            What::Registered { registration, routine, .. } if *registration == on.address => {
+                on.name = Some(modules.locate(*routine).to_string());
+                open.retain(|(_, called)| *called != Some(on.address));
+                left = None;
             }
-            What::DeliveryEnd { registration, .. } if registration == on.address => {
-                let begun = open.iter().rposition(|(thread, _)| *thread == event.thread);
-                begun.map(|begun| open.remove(begun));
-            }
-            What::Registered { registration, routine, .. } if registration == on.address => {
-                on.name = Some(modules.locate(routine).to_string());
-                open.clear();
+            What::ExceptionHandled { outcome, .. } => {
+                for _ in 0..outcome.notifies_left(modules) {
+                    let Some(from) = open.iter().rposition(|call| *call == (thread, None)) else { break };
+                    let inside = open.split_off(from);
+                    if inside.contains(&(thread, Some(on.address))) {
+                        left = Some(event.sequence);
+                    }
+                    open.extend(inside.into_iter().filter(|(other, _)| *other != thread));
+                }
             }
             _ => {}
         }
+    }
+    open.retain(|(_, called)| *called == Some(on.address));
+    if let (Some(event), Some(name), true) = (left, &mut on.name, open.is_empty()) {
+        name.push_str(&format!(", which an exception left for good (event {event})"));
     }
     let mut threads: Vec<u32> = open.into_iter().map(|(thread, _)| thread).collect();
     threads.dedup();

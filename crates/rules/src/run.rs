@@ -62,6 +62,14 @@ impl<'a> Run<'a> {
                 }
             }
             visit(index, event, open);
+            if let What::ExceptionHandled { outcome, .. } = &event.what {
+                // A notify that an exception left never ends.
+                for _ in 0..outcome.notifies_left(self.modules) {
+                    let notify =
+                        open.iter().rposition(|begin| matches!(begin.what, What::NotifyBegin { .. }));
+                    open.truncate(notify.unwrap_or(open.len()));
+                }
+            }
             if matches!(
                 event.what,
                 What::EntryCalled { .. } | What::NotifyBegin { .. } | What::DeliveryBegin { .. }

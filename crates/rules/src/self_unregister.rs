@@ -53,7 +53,7 @@ pub(crate) fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
 mod tests {
     use crate::judge;
     use crate::testing::*;
-    use record::{Mode, What};
+    use record::{ExceptionOutcome, Mode, Symbol, What};
 
     fn waits() -> What {
         What::UnregisterWaits { object: OBJECT, registration: REGISTRATION, busy: 1 }
@@ -95,5 +95,29 @@ mod tests {
             (IN_A, waits()),
         ]);
         assert!(judge(&events, &modules(), &FINISHED).is_empty());
+    }
+
+    #[test]
+    fn rb005_a_routine_that_an_exception_left_is_no_longer_around() {
+        let mut modules = modules();
+        modules.0[0].symbols.insert(0, Symbol { rva: 0x10, name: "ExNotifyCallback".into() });
+        let crossed = vec![modules.0[0].base + 0x10];
+        let handled = |crossed| What::ExceptionHandled {
+            code: 0xC000_0005,
+            address: ROUTINE_A,
+            outcome: ExceptionOutcome::Unwound { target: IN_A, crossed },
+        };
+        for (crossed, expected) in [(crossed, 0), (Vec::new(), 1)] {
+            let events = stream([
+                (IN_A, registered(ROUTINE_A)),
+                (IN_A, notify(OBJECT, Mode::Dropped)),
+                (IN_A, delivery()),
+                (IN_A, handled(crossed)),
+                (IN_A, waits()),
+            ]);
+            let findings = judge(&events, &modules, &deadlock());
+            let found = findings.iter().filter(|finding| finding.rule.0 == 5).count();
+            assert_eq!(found, expected, "{findings:?}");
+        }
     }
 }

@@ -251,6 +251,10 @@ impl Teller<'_> {
                         format!("; cut short on the way: {}", crossed.join(", "))
                     };
                     self.line(&format!("exception handled at {place}{cut}"));
+                    // The call of the routine and the notify around it.
+                    for _ in 0..2 * outcome.notifies_left(&self.report.modules) {
+                        self.leave();
+                    }
                 }
             },
             What::LeftBehind { driver, things } => {

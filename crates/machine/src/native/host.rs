@@ -5,9 +5,9 @@ use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
 use executive::{Bugcheck, Deadlock, Origin, Platform, PoolKind, Routine};
-use nt::{BugCheck, ETHREAD, Irql, KDPC, KSPIN_LOCK, KTHREAD};
+use nt::{BugCheck, CONTEXT, ETHREAD, Irql, KDPC, KSPIN_LOCK, KTHREAD};
 use ntoskrnl::guest::Guest;
-use ntoskrnl::{Exception, Host, ThreadBody, Unwind};
+use ntoskrnl::{Exception, Host, ThreadBody, Unwind, UnwoundFrame};
 use record::{EntryPoint, PoolMisuse, PoolNoticed, PoolWrong, WaitKind, What};
 
 use super::fault::{self, Text};
@@ -332,6 +332,24 @@ impl Host for World {
 
     fn unwind(&self, goal: &Unwind) -> ! {
         exception::unwind(self, goal)
+    }
+
+    fn capture(&self, context: Guest<CONTEXT>) {
+        exception::capture(context);
+    }
+
+    fn function_entry(&self, pc: u64) -> Option<(u64, u64)> {
+        let range = ranges::find(pc).filter(|range| range.loaded)?;
+        let entry = range.functions?.entry_rva((pc - range.base) as u32)?;
+        Some((range.base, range.base + u64::from(entry)))
+    }
+
+    fn unwind_frame(&self, pc: u64, context: Guest<CONTEXT>) -> Option<UnwoundFrame> {
+        exception::unwind_frame(pc, context)
+    }
+
+    fn back_trace(&self) -> Vec<u64> {
+        stack::current(From::Driver).to_vec()
     }
 
     fn start_thread(&self, thread: NonNull<ETHREAD>, body: ThreadBody) -> bool {

@@ -6,8 +6,15 @@
 //! everything below and ends in the `__except` block. Source: Microsoft docs, "x64 exception handling"; `winnt.h`.
 
 mod handler;
+mod raise;
+mod walk;
 
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests;
 
 pub(crate) use handler::__C_specific_handler;
+pub(crate) use raise::{_local_unwind, RtlRaiseException, RtlUnwind, RtlUnwindEx};
+pub(crate) use walk::{
+    RtlCaptureContext, RtlCaptureStackBackTrace, RtlLookupFunctionEntry, RtlPcToFileHeader, RtlVirtualUnwind,
+    fresh_context,
+};

@@ -137,3 +137,47 @@ fn a_table_that_is_no_memory_faults() {
     arguments[3] = 0x40;
     frame.rig.faults("__C_specific_handler", &arguments);
 }
+
+#[test]
+fn raising_by_record_and_unwinding_by_hand() {
+    let mut frame = Frame::new(&[]);
+    frame.record.NumberParameters = 99;
+    frame.record.ExceptionInformation[1] = 7;
+    for name in ["RtlRaiseException", "ExRaiseException"] {
+        let check = frame.rig.bugcheck(name, &[at(&mut frame.record)]);
+        assert_eq!(check.parameters, [0xC000_0094, crate::testing::RETURN_ADDRESS, 0, 7]);
+    }
+    let [record, ..] = frame.arguments();
+    let context = at(&mut frame.context);
+    for (name, arguments) in [
+        ("RtlUnwind", &[FRAME, 0x14_0010, record, 3][..]),
+        ("RtlUnwindEx", &[FRAME, 0x14_0010, 0, 3, context, 0]),
+        ("_local_unwind", &[FRAME, 0x14_0010]),
+    ] {
+        let check = frame.rig.bugcheck(name, arguments);
+        assert_eq!(check.parameters[..3], [u64::from(nt::STATUS_UNWIND.0), 0x14_0010, FRAME], "{name}");
+    }
+}
+
+#[test]
+fn looking_at_the_stack() {
+    let rig = Rig::new();
+    let mut context: CONTEXT = zeroed();
+    rig.call("RtlCaptureContext", &[at(&mut context)]);
+    assert_eq!(context.Rip, crate::testing::RETURN_ADDRESS);
+    let mut base = 1u64;
+    assert_eq!(rig.call("RtlPcToFileHeader", &[0x14_1000, at(&mut base)]), 0x14_0000);
+    assert_eq!(base, 0x14_0000);
+    assert_eq!(rig.call("RtlPcToFileHeader", &[0x13_1000, at(&mut base)]), 0);
+    assert_eq!(base, 0);
+    assert_eq!(rig.call("RtlLookupFunctionEntry", &[0x14_1000, at(&mut base), 0]), 0);
+    assert_eq!(base, 0x14_0000);
+    let (mut trace, mut hash) = ([0u64; 4], 0u32);
+    assert_eq!(rig.call("RtlCaptureStackBackTrace", &[0, 4, at(&mut trace), at(&mut hash)]), 1);
+    assert_eq!((trace[0], hash), (crate::testing::RETURN_ADDRESS, crate::testing::RETURN_ADDRESS as u32));
+    assert_eq!(rig.call("RtlCaptureStackBackTrace", &[1, 4, at(&mut trace), 0]), 0);
+    let (mut data, mut establisher) = (0u64, 0u64);
+    let arguments = [1, 0, 0x14_1000, 0, at(&mut context), at(&mut data), at(&mut establisher), 0];
+    let check = rig.bugcheck("RtlVirtualUnwind", &arguments);
+    assert_eq!(check.parameters[0], u64::from(nt::STATUS_BAD_STACK.0), "this host has no frames");
+}

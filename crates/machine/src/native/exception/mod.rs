@@ -38,6 +38,7 @@ pub(crate) use self::records::Record;
 use self::search::Verdict;
 pub(crate) use self::unwinding::unwind;
 pub(crate) use self::walk::State;
+pub(crate) use self::walk::{capture, unwind_frame};
 use super::fault::{self, Text};
 use super::giant;
 use super::kernel_image;

@@ -3,10 +3,14 @@
 use std::sync::atomic::Ordering;
 
 use image::unwind::Context;
+use nt::CONTEXT;
+use ntoskrnl::UnwoundFrame;
+use ntoskrnl::guest::Guest;
 
 use super::super::processor::NOW;
 use super::super::stack::{self, INTERRUPTED, Interrupted};
 use super::super::{fault, ranges, registers};
+use super::records;
 use crate::plan;
 
 /// Most frames of one walk. A stack of 24 KiB has no more with a word each.
@@ -104,6 +108,35 @@ pub(super) enum Step {
     Crossed(u64),
     /// There are no more, or what is there is no stack.
     End,
+}
+
+/// Writes the registers that the driver goes on with behind the export call that is being served.
+pub(crate) fn capture(context: Guest<CONTEXT>) {
+    // SAFETY: the current entry, on this fiber's host stack.
+    if let Some(walker) = unsafe { Walker::new(NOW.entry.load(Ordering::Relaxed)) } {
+        records::write_context(context, &walker.state);
+    }
+}
+
+/// Makes the registers at `context`, of a frame that stands at `pc`, those of its caller.
+pub(crate) fn unwind_frame(pc: u64, context: Guest<CONTEXT>) -> Option<UnwoundFrame> {
+    let top = NOW.stack.load(Ordering::Relaxed);
+    let read = |at| stack::word(at, top);
+    let mut state = records::read_context(context);
+    state.context.rip = pc;
+    let range = ranges::find(pc);
+    let Some((base, table)) = range.and_then(|range| Some((range.base, range.functions?))) else {
+        let establisher = state.context.rsp();
+        state.context.rip = read(establisher)?;
+        state.context.set_rsp(establisher + 8);
+        records::write_context(context, &state);
+        return Some(UnwoundFrame { establisher, handler: None, called_for: [false; 2] });
+    };
+    let frame = table.unwind(base, &mut state.context, read).ok()?;
+    records::write_context(context, &state);
+    let handler = frame.handler.map(|handler| [handler.rva, handler.data].map(|rva| base + u64::from(rva)));
+    let called_for = frame.handler.map_or([false; 2], |handler| [handler.exception, handler.termination]);
+    Some(UnwoundFrame { establisher: frame.establisher, handler, called_for })
 }
 
 /// Where a walk is.
