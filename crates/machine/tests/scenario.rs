@@ -92,6 +92,10 @@ fn every_event_of_the_catalog_rings_the_object_it_names_at_its_irql() {
         {
             assert_eq!(*argument1, value, "{}", event.name);
         }
+        if let Some(nt::catalog::Argument::PortHandle) = event.calls.first().map(|call| call.argument1) {
+            let kernels = |handle: u64| handle > 0xFFFF_FFFF_8000_0000 && handle.is_multiple_of(4);
+            assert!(begun.first().is_some_and(|(_, handle)| kernels(*handle)), "{}", event.name);
+        }
     }
     assert!(played > 20, "{played} of {} events", EVENTS.len());
     assert!(matches!(machine.event("power.nothing"), Err(MachineError::Refused(_))));

@@ -37,6 +37,7 @@ pub fn attributes(bits: u32) -> String {
 fn argument(argument: Argument) -> String {
     match argument {
         Argument::Null => "NULL".to_owned(),
+        Argument::PortHandle => "the port's handle".to_owned(),
         Argument::Value(value) if value < 10 => value.to_string(),
         Argument::Value(value) => format!("{value:#x}"),
         Argument::Structure(structure, []) => format!("{}*", structure.name()),

@@ -63,13 +63,13 @@ impl World {
             if !wanted(call, arguments.status()) {
                 continue;
             }
-            let argument1 = self.make(&mut arguments, call.argument1)?;
             let argument2 = self.make(&mut arguments, call.argument2)?;
             if let Name::Unnamed { .. } = event.entry().name {
-                // The port has the first argument; the second is what the dispatch of a message says.
+                // The port holds the first argument; the second is what the dispatch of a message says.
                 self.kernel().executive().kernel_port_message(event.object, argument2 as u32);
                 continue;
             }
+            let argument1 = self.make(&mut arguments, call.argument1)?;
             self.notify_at(event.irql, object, argument1, argument2);
         }
         if referenced {
@@ -121,6 +121,7 @@ impl World {
         match argument {
             Argument::Null => Ok(0),
             Argument::Value(value) => Ok(value),
+            Argument::PortHandle => Err("only a port knows its handle".to_owned()),
             // An address in the kernel's code that does nothing: the routine that Windows passes is private.
             Argument::Structure(Structure::Code, _) => Ok(self.decoy.borrow().guard[0]),
             Argument::Structure(Structure::ProcessorChange, members) => {

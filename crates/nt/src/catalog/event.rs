@@ -134,6 +134,8 @@ pub enum Argument {
     Null,
     /// A number in the pointer.
     Value(u64),
+    /// The number of the handle that the kernel has to the event's ALPC port, which is the context of the port's object.
+    PortHandle,
     /// Address of a zeroed structure with these members set.
     Structure(Structure, &'static [(&'static str, u64)]),
 }
@@ -329,7 +331,7 @@ pub const EVENTS: &[Event] = events![
     "port.power", "PowerPort", PASSIVE, Inferred,
         "a message arrives at the ALPC port `\\PowerPort`", [call(Argument::Null, Argument::Value(0))];
     "port.power-monitor", "PowerMonitorPort", PASSIVE, Inferred,
-        "a message arrives at the ALPC port `\\PowerMonitorPort`", [numbers(0xFFFF_FFFF_8000_0A00, 0)];
+        "a message arrives at the ALPC port `\\PowerMonitorPort`", [call(Argument::PortHandle, Argument::Value(0))];
     "port.sleepstudy", "SleepstudyControlPort", PASSIVE, Inferred,
         "a message arrives at the sleep study's ALPC port", [call(Argument::Null, Argument::Value(0))];
 ];

@@ -53,6 +53,14 @@ layout! {
         0x20 ExceptionInformation: [u64; 15],
     }
 
+    /// A register of 128 bits. Windows aligns it to 16 bytes; here what holds it says where it lies.
+    pub struct M128A : 0x10 {
+        /// Low half.
+        0x00 Low: u64,
+        /// High half.
+        0x08 High: i64,
+    }
+
     /// The registers.
     pub struct CONTEXT : 0x4D0 {
         /// Home space of whoever gets the structure by value.
@@ -103,12 +111,12 @@ layout! {
         0x0F8 Rip: u64,
         /// Head of the legacy floating-point state (`XSAVE_FORMAT`), SSE control word included, and the x87 registers.
         0x100 FltSave: [u64; 20],
-        /// XMM registers, low half first.
-        0x1A0 Xmm0: [[u64; 2]; 16],
+        /// XMM registers 0 to 15; Windows names each.
+        0x1A0 Xmm0: [M128A; 16],
         /// Rest of the legacy floating-point state.
         0x2A0 _Fill2A0: [u64; 12],
         /// Vector registers.
-        0x300 VectorRegister: [[u64; 2]; 26],
+        0x300 VectorRegister: [M128A; 26],
         /// Their control word.
         0x4A0 VectorControl: u64,
         /// Debug control word.

@@ -1,6 +1,6 @@
 //! Looking at one's own stack.
 
-use nt::CONTEXT;
+use nt::{CONTEXT, M128A};
 
 use crate::export::Address;
 use crate::guest::{Guest, GuestSlice};
@@ -37,9 +37,9 @@ pub(crate) fn fresh_context(rip: u64) -> CONTEXT {
         R15: 0,
         Rip: rip,
         FltSave: [0; 20],
-        Xmm0: [[0; 2]; 16],
+        Xmm0: [M128A { Low: 0, High: 0 }; 16],
         _Fill2A0: [0; 12],
-        VectorRegister: [[0; 2]; 26],
+        VectorRegister: [M128A { Low: 0, High: 0 }; 26],
         VectorControl: 0,
         DebugControl: 0,
         LastBranchToRip: [0; 4],

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use nt::{BugCheck, CONTEXT, DISPATCHER_CONTEXT, EXCEPTION_MAXIMUM_PARAMETERS, EXCEPTION_RECORD};
+use nt::{BugCheck, CONTEXT, DISPATCHER_CONTEXT, EXCEPTION_MAXIMUM_PARAMETERS, EXCEPTION_RECORD, M128A};
 use ntoskrnl::guest::Guest;
 use ntoskrnl::{Exception, field};
 
@@ -167,9 +167,9 @@ pub(crate) fn write_context(at: Guest<CONTEXT>, state: &State) {
         R15: 0,
         Rip: state.context.rip,
         FltSave: [0; 20],
-        Xmm0: state.context.xmm.map(|value| [value as u64, (value >> 64) as u64]),
+        Xmm0: state.context.xmm.map(|value| M128A { Low: value as u64, High: (value >> 64) as i64 }),
         _Fill2A0: [0; 12],
-        VectorRegister: [[0; 2]; 26],
+        VectorRegister: [M128A { Low: 0, High: 0 }; 26],
         VectorControl: 0,
         DebugControl: 0,
         LastBranchToRip: [0; 4],
@@ -188,7 +188,7 @@ pub(crate) fn read_context(at: Guest<CONTEXT>) -> State {
     let mut context = at.read();
     let mut state = State { context: Default::default(), flags: context.EFlags, mxcsr: context.MxCsr };
     state.context.rip = context.Rip;
-    state.context.xmm = context.Xmm0.map(|[low, high]| u128::from(high) << 64 | u128::from(low));
+    state.context.xmm = context.Xmm0.map(|value| u128::from(value.High as u64) << 64 | u128::from(value.Low));
     state.context.registers = integers(&mut context).map(|place| *place);
     state
 }
