@@ -59,7 +59,7 @@ const _: () = {
 // SAFETY: every field is plain data.
 unsafe impl nt::Pod for Block {}
 
-/// `IO_SESSION_STATE_INFORMATION` of `wdm.h`: what a driver asks for.
+/// `IO_SESSION_STATE_NOTIFICATION` of `wdm.h`: what a driver asks for.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct SessionStateNotification {

@@ -81,6 +81,12 @@ impl Kinds {
     }
 }
 
+/// Returns how much of the platform's memory an ordinary block takes.
+pub(super) const fn total(bytes: usize, zone: usize) -> usize {
+    let least = if bytes == 0 { 1 } else { bytes };
+    HEADER + least.next_multiple_of(POOL_BLOCK) + zone
+}
+
 /// A block, packed: address and kind, sequence and bytes. All zero is none.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Packed {
@@ -89,13 +95,15 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    /// Packs a block, if it is one that can be: with its header at the platform's address, and of ordinary size.
-    pub(super) fn new(entry: &Entry, kind: u32) -> Option<Self> {
+    /// Packs a block, if it is one that can be: with its header at the platform's address, `zone` bytes behind it and none that some
+    /// alignment asked for, and of ordinary size.
+    pub(super) fn new(entry: &Entry, kind: u32, zone: usize) -> Option<Self> {
         let block = &entry.block;
         let plain = block.caller == 0
             && !entry.apart
             && !entry.told
             && entry.base + HEADER == block.address
+            && entry.total == total(block.bytes, zone)
             && block.address.is_multiple_of(POOL_BLOCK);
         if !plain || block.bytes >> BYTES_BITS != 0 || block.sequence >> SEQUENCE_BITS != 0 {
             return None;

@@ -87,7 +87,7 @@ impl Entry {
         let bytes = block.bytes.max(1).next_multiple_of(POOL_BLOCK);
         Self {
             base: block.address - HEADER,
-            total: HEADER + bytes + zone,
+            total: super::dense::total(block.bytes, zone),
             header: header_bytes(bytes, pool_type, block.tag),
             apart: false,
             told: false,

@@ -142,7 +142,7 @@ impl Registry {
         statistics.allocations += 1;
         statistics.bytes += block.bytes;
         statistics.peak_bytes = statistics.peak_bytes.max(statistics.bytes);
-        let packed = Packed::new(&entry, kind);
+        let packed = Packed::new(&entry, kind, self.zone);
         if packed.is_none_or(|packed| !self.own.insert(packed)) {
             self.blocks.insert(block.address, entry);
         }

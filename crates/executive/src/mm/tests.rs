@@ -2,6 +2,7 @@ use core::ffi::c_void;
 use std::boxed::Box;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::string::ToString;
+use std::vec::Vec;
 
 use nt::{
     BugCheck, Irql, NonPagedPool, NonPagedPoolNx, PAGE_SIZE, POOL_HEADER, PagedPool, Profile, pool_tag,
@@ -68,6 +69,23 @@ fn a_page_starts_on_a_page() {
     assert_eq!(block.addr() % PAGE_SIZE, 0);
     // SAFETY: allocated above.
     unsafe { executive.ExFreePoolWithTag(block, TAG) };
+}
+
+#[test]
+fn an_aligned_block_is_given_back_whole() {
+    /// `POOL_TYPE` bit of the cache-aligned pools.
+    const CACHE_ALIGNED: u32 = 4;
+    let executive = boot();
+    // Some lie at the place that they would have without alignment; the platform tells when less than was taken comes back.
+    let sizes = (0..256).flat_map(|index| [8, 8 + 16 * index, PAGE_SIZE + 16 * index]);
+    let blocks: Vec<_> = sizes
+        .map(|bytes| executive.ExAllocatePoolWithTag(NonPagedPool | CACHE_ALIGNED, bytes, TAG))
+        .collect();
+    assert!(blocks.iter().all(|block| block.addr() % 64 == 0));
+    for block in blocks {
+        // SAFETY: allocated above.
+        unsafe { executive.ExFreePoolWithTag(block, TAG) };
+    }
 }
 
 #[test]
@@ -139,10 +157,7 @@ fn audits_find_blocks_by_tag_in_order() {
     let request = super::PoolRequest { pool_type: PagedPool, bytes: 32, tag: TAG, caller: 0xABCD };
     let second = executive.allocate_pool(&request);
     let blocks = executive.pool_blocks_tagged(TAG);
-    assert_eq!(
-        blocks.iter().map(|block| block.address).collect::<std::vec::Vec<_>>(),
-        [first.addr(), second.addr()]
-    );
+    assert_eq!(blocks.iter().map(|block| block.address).collect::<Vec<_>>(), [first.addr(), second.addr()]);
     assert_eq!((blocks[0].sequence, blocks[1].sequence), (before, before + 1));
     assert_eq!((blocks[0].caller, blocks[1].caller), (0, 0xABCD));
     let statistics = executive.pool_statistics();
@@ -156,7 +171,7 @@ type Known = (usize, usize, u32, bool);
 #[test]
 fn the_registry_tells_what_a_random_history_left() {
     let executive = boot();
-    let mut live: std::vec::Vec<Known> = std::vec::Vec::new();
+    let mut live: Vec<Known> = Vec::new();
     let before = executive.pool_blocks().len();
     let mut random = 0x1234_5678_9ABC_DEF1_u64;
     for _ in 0..20_000 {
@@ -215,14 +230,14 @@ fn a_block_is_packed_wherever_it_lies_or_not_at_all() {
     };
     for address in [0x1010, 0x7FFF_FFFF_FFF0, 0xFFFF_8000_0000_0010, 0xFFFF_FFFF_FFFF_FFF0] {
         let block = block(address, 1000, 1 << 35);
-        let packed = Packed::new(&Entry::ordinary(block, 3, 16), kind).expect("an ordinary block");
+        let packed = Packed::new(&Entry::ordinary(block, 3, 16), kind, 16).expect("an ordinary block");
         let entry = packed.entry(&kinds, 16);
         assert_eq!((entry.block, entry.base, entry.total), (block, address - 16, 16 + 1008 + 16));
     }
     for odd in [block(0x8000_0000_0010, 1, 0), block(0x1010, 1 << 28, 0), block(0x1010, 1, 1 << 36)] {
-        assert!(Packed::new(&Entry::ordinary(odd, 3, 16), kind).is_none(), "{odd:?}");
+        assert!(Packed::new(&Entry::ordinary(odd, 3, 16), kind, 16).is_none(), "{odd:?}");
     }
     let mut apart = Entry::ordinary(block(0x1010, 1, 0), 3, 16);
     apart.apart = true;
-    assert!(Packed::new(&apart, kind).is_none());
+    assert!(Packed::new(&apart, kind, 16).is_none());
 }

@@ -34,7 +34,12 @@ impl<P: Platform> Executive<P> {
         }
         let origin = self.platform().origin();
         if origin.caller != 0 {
-            self.permanent_names().with(|names| names.insert(header.body().addr(), origin));
+            let body = header.body().addr();
+            self.permanent_names().with(|names| names.insert(body, origin));
+            // Whoever took the name away in between has not found it in the account.
+            if !header.is_permanent() {
+                self.permanent_names().with(|names| names.remove(&body));
+            }
         }
     }
 
@@ -60,15 +65,22 @@ impl<P: Platform> Executive<P> {
 
     /// Returns the names that driver code made permanent and that are there, by the addresses of their objects.
     pub fn names_of_drivers(&self) -> Vec<MadeObject> {
-        let named: Vec<(usize, Origin)> = self
-            .permanent_names()
-            .with(|names| names.iter().map(|(body, origin)| (*body, *origin)).collect());
+        let named: Vec<(usize, Origin, Header)> = self.permanent_names().with(|names| {
+            let names = names.iter().map(|(body, origin)| {
+                // SAFETY: a name is a reference on its object, given back only after the name has left the account, which it does not
+                // while this closure runs.
+                let object = unsafe { Header::of(ptr::with_exposed_provenance_mut::<c_void>(*body)) };
+                object.pointer_count().fetch_add(1, Ordering::Relaxed);
+                (*body, *origin, object)
+            });
+            names.collect()
+        });
         named
             .into_iter()
-            .filter_map(|(body, origin)| {
-                // SAFETY: a name is a reference on its object, and it leaves the account with the name.
-                let object = unsafe { Header::of(ptr::with_exposed_provenance_mut::<c_void>(body)) };
-                object.is_permanent().then(|| self.made_object(body, origin, object))
+            .filter_map(|(body, origin, object)| {
+                let made = object.is_permanent().then(|| self.made_object(body, origin, object));
+                self.dereference(object);
+                made
             })
             .collect()
     }
