@@ -76,9 +76,10 @@ fn late_call<'a>(rule: &Rule, run: &Run<'a>) -> Option<(Finding, Option<&'a Left
     };
     let code = [record.registers.map(|registers| registers.rip), record.at];
     let Some((address, module, unloaded)) = code.into_iter().flatten().find_map(gone) else {
-        // The kernel itself came across the driver's memory. The address is the first parameter of every such bugcheck.
-        let (address, module, unloaded) = gone(record.parameters[0])?;
-        return Some(late_touch(rule, run, address, module, unloaded));
+        // The kernel or another driver came across the driver's memory. The address is the first parameter of every such bugcheck.
+        let who = record.registers.map(|registers| run.place(registers.rip));
+        let touched = gone(record.parameters[0])?;
+        return Some(late_touch(rule, run, who.as_deref().unwrap_or("the kernel"), touched));
     };
     let event = &run.events[unloaded];
     let mut evidence = vec![event.sequence];
@@ -127,18 +128,17 @@ fn late_call<'a>(rule: &Rule, run: &Run<'a>) -> Option<(Finding, Option<&'a Left
     Some((rule.finding(&module.name, message, Some(address), evidence), thing))
 }
 
-/// Memory of an image that is gone, which the kernel touched.
+/// Memory of an image that is gone, which the kernel or another driver touched.
 fn late_touch<'a>(
     rule: &Rule,
     run: &Run<'a>,
-    address: u64,
-    module: &Module,
-    unloaded: usize,
+    who: &str,
+    (address, module, unloaded): (u64, &Module, usize),
 ) -> (Finding, Option<&'a Left>) {
     let event = &run.events[unloaded];
     let mut evidence = vec![event.sequence];
     let mut message = format!(
-        "the kernel touched {} after `{}` had been unloaded (event {})",
+        "{who} touched {} after `{}` had been unloaded (event {})",
         run.place(address),
         module.name,
         event.sequence,
@@ -332,5 +332,17 @@ mod tests {
         let message = &findings[0].message;
         assert!(message.starts_with("the kernel touched a.sys+0x3060"), "{message}");
         assert!(message.contains("when it left, the timer at a.sys+0x3040"), "{message}");
+    }
+
+    #[test]
+    fn rb020_memory_that_another_driver_touches_is_not_said_to_be_touched_by_the_kernel() {
+        let Ending::Bugcheck(mut check) = bugcheck(0x1_3060) else { unreachable!() };
+        let registers = check.registers.get_or_insert_default();
+        registers.rip = IN_B;
+        check.at = Some(IN_B);
+        let findings = judge(&stream(leaves(vec![])), &modules(), &Ending::Bugcheck(check));
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        let message = &findings[0].message;
+        assert!(message.starts_with("b.sys+0x110 (DriverEntry+0x10) touched a.sys+0x3060"), "{message}");
     }
 }
