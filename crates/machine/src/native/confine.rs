@@ -18,11 +18,13 @@ use super::filter::{self, Forking};
 use super::instructions::Trapping;
 use crate::plan;
 
-/// Gives up what can be given up without asking. Returns which of the instructions that show the host trap.
+/// Gives up what can be given up without asking, while there is one thread. Returns which of the instructions that show the host trap.
 pub(crate) fn confine() -> Trapping {
     let (zero, one): (libc::c_ulong, libc::c_ulong) = (0, 1);
     // SAFETY: the option takes integers and touches no memory. A refusal changes nothing.
     unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, one, zero, zero, zero) };
+    // Holds for the calling thread and those that it makes, which it has none of yet.
+    give_up_paths();
     confine_thread()
 }
 
@@ -39,7 +41,6 @@ pub(crate) fn seal() {
     limit(libc::RLIMIT_CORE, 1);
     limit(libc::RLIMIT_FSIZE, 0);
     limit(libc::RLIMIT_NOFILE, 32);
-    give_up_paths();
     install(&filter::program(Forking::Yes, 0));
 }
 

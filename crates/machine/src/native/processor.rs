@@ -261,7 +261,7 @@ fn set_gs(base: u64) -> bool {
 }
 
 fn shared(offset: usize, bytes: &[u8]) {
-    // SAFETY: the page is committed; this runs on the only thread, and no other reference into the page exists.
+    // SAFETY: the page is committed; this runs on the only thread or with the giant lock, and no other reference into the page exists.
     let page = unsafe { memory::slice(plan::SHARED_DATA.base, plan::PAGE as usize) };
     page[offset..offset + bytes.len()].copy_from_slice(bytes);
 }
@@ -326,7 +326,7 @@ pub(crate) fn is_shared_time(offset: u64) -> bool {
 /// Reads `bytes` (at most 16) at `offset` of the shared page as a driver's instruction does.
 pub(crate) fn read_shared_data(offset: u64, bytes: usize) -> Option<u128> {
     refresh_shared_data();
-    // SAFETY: the page is committed; this runs on the only thread, and no other reference into the page exists.
+    // SAFETY: the page is committed; this runs on the only thread or with the giant lock, and no other reference into the page exists.
     let page = unsafe { memory::slice(plan::SHARED_DATA.base, plan::PAGE as usize) };
     let mut value = [0; 16];
     let offset = usize::try_from(offset).ok()?;

@@ -1,4 +1,4 @@
-//! System calls, each as one safe function. All of them go through libc, so that a later system-call filter has one
+//! System calls, each as one safe function. All of them go through libc, so that Syscall User Dispatch has one
 //! range of code to except.
 
 use std::io;

@@ -268,7 +268,7 @@ impl Trap {
         in_driver: bool,
         what: std::fmt::Arguments<'_>,
     ) -> ! {
-        let rip = self.rip();
+        let rip = self.rip_for_report();
         let text = if in_driver {
             Text::new(format_args!("driver code ran into {what}"))
         } else {

@@ -1,6 +1,6 @@
 //! The kernel process looks after itself: it notices that its parent is gone, and says where it is when asked.
 //!
-//! Both are signals, because driver code may loop for ever with the machine's only thread. The parent's death is a
+//! Both are signals, because driver code may loop for ever with the machine's only thread, or with all of them. The parent's death is a
 //! hang-up of the socket, looked for on every tick of an interval timer (`PR_SET_PDEATHSIG` follows the spawning
 //! thread, not the process). Handlers touch atomics and shared memory only.
 
