@@ -89,6 +89,7 @@ pub(crate) fn read(source: &Source) -> Result<State, String> {
     let wide = magic & 0xF != 0;
     let groups = u32_at(&head, 8).min(MAX_GROUPS);
     let mut state = State::default();
+    let mut seen = [false; 2];
     for index in 0..u64::from(groups) {
         let group = source.read_up_to(HEADER_SIZE + index * GROUP_SIZE, GROUP_SIZE as usize).map_err(io)?;
         if group.len() < GROUP_SIZE as usize {
@@ -96,13 +97,16 @@ pub(crate) fn read(source: &Source) -> Result<State, String> {
         }
         let at = u64_at(&group, 64);
         match text(&group[..64]).as_str() {
-            "memory" => {
+            // There is one of each: a file that names them many times would be read as often.
+            "memory" if !std::mem::replace(&mut seen[0], true) => {
                 let tags = tags(source, at, wide)?;
                 state.regions = regions(&tags)?;
                 // An empty block stands where the memory lies in a file of its own.
                 state.memory = tags.blocks.get("Memory").copied().filter(|block| block.on_disk >= PAGE_SIZE);
             }
-            "cpu" => state.cr3 = control_registers(&tags(source, at, wide)?),
+            "cpu" if !std::mem::replace(&mut seen[1], true) => {
+                state.cr3 = control_registers(&tags(source, at, wide)?)
+            }
             _ => {}
         }
     }

@@ -54,6 +54,20 @@ fn a_broken_state_file_is_said_and_the_memory_read_as_one_piece() {
     assert_eq!(Kernel::find(&image, FindOptions::default()).base.unwrap().0, KERNEL);
 }
 
+#[test]
+fn a_group_that_is_named_again_is_not_read_again() {
+    let folder = Folder::new("again");
+    let (memory, regions) = packed();
+    let path = folder.file("guest.vmem", 0, &[(0, &memory.0)]);
+    let mut state = files::vmss(&regions);
+    // A third group, whose tags would lie behind the end.
+    state.u32(8, 3).write(172, b"memory").u64(172 + 64, 1 << 40);
+    folder.file("guest.vmss", 0, &[(0, &state.0)]);
+    let image = MemoryImage::open(&path).unwrap();
+    assert_eq!(image.notes(), [Note::StateFile { name: "guest.vmss".to_owned() }]);
+    assert_eq!(Kernel::find(&image, FindOptions::default()).base.unwrap().0, KERNEL);
+}
+
 /// A guest that maps eight pages from a physical address on.
 fn high(first: u64) -> Vec<(u64, Vec<u8>)> {
     let mut guest = Guest::new();

@@ -102,8 +102,11 @@ pub(crate) fn copy(address: u64, bytes: usize) -> Option<Vec<u8>> {
         bytes > 0 && plan::is_guest(address, bytes as u64) && pages.into_iter().all(sys::is_readable);
     readable.then(|| {
         let start: *const u8 = std::ptr::with_exposed_provenance(address as usize);
-        // SAFETY: the host says that each page can be read, and nothing else runs on the one thread meanwhile; bytes have
-        // no invalid values.
-        unsafe { std::slice::from_raw_parts(start, bytes) }.to_vec()
+        let byte = |offset| {
+            // SAFETY: the host says that each page can be read, and pages go away only on this thread or with the giant lock. Driver
+            // code of another processor may write meanwhile, so there is no reference.
+            unsafe { start.wrapping_add(offset).read_volatile() }
+        };
+        (0..bytes).map(byte).collect()
     })
 }
