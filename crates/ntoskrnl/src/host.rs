@@ -119,7 +119,7 @@ pub trait Host: Platform + Sync {
 
     /// Writes the registers that the driver goes on with when the export call being served returns.
     fn capture(&self, context: Guest<CONTEXT>) {
-        context.write(crate::seh::fresh_context(self.caller().unwrap_or(0)));
+        context.write(CONTEXT::at(self.caller().unwrap_or(0)));
     }
 
     /// Returns base of the image and address of the `RUNTIME_FUNCTION` for an address in code of a driver. `None` for a leaf

@@ -159,3 +159,44 @@ layout! {
         0x4C Fill0: u32,
     }
 }
+
+impl CONTEXT {
+    /// Makes one in which nothing but the instruction pointer is known. It has control, integer and segment registers and the
+    /// floating-point state.
+    #[must_use]
+    pub const fn at(rip: u64) -> Self {
+        Self {
+            P1Home: [0; 6],
+            // `CONTEXT_AMD64` with the four parts.
+            ContextFlags: 0x0010_000F,
+            MxCsr: 0x1F80,
+            SegCs: [0; 6],
+            EFlags: 0x202,
+            Dr0: [0; 6],
+            Rax: 0,
+            Rcx: 0,
+            Rdx: 0,
+            Rbx: 0,
+            Rsp: 0,
+            Rbp: 0,
+            Rsi: 0,
+            Rdi: 0,
+            R8: 0,
+            R9: 0,
+            R10: 0,
+            R11: 0,
+            R12: 0,
+            R13: 0,
+            R14: 0,
+            R15: 0,
+            Rip: rip,
+            FltSave: [0; 20],
+            Xmm0: [M128A { Low: 0, High: 0 }; 16],
+            _Fill2A0: [0; 12],
+            VectorRegister: [M128A { Low: 0, High: 0 }; 26],
+            VectorControl: 0,
+            DebugControl: 0,
+            LastBranchToRip: [0; 4],
+        }
+    }
+}

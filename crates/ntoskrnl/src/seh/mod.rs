@@ -16,5 +16,4 @@ pub(crate) use handler::__C_specific_handler;
 pub(crate) use raise::{_local_unwind, RtlRaiseException, RtlUnwind, RtlUnwindEx};
 pub(crate) use walk::{
     RtlCaptureContext, RtlCaptureStackBackTrace, RtlLookupFunctionEntry, RtlPcToFileHeader, RtlVirtualUnwind,
-    fresh_context,
 };

@@ -1,6 +1,6 @@
 //! Looking at one's own stack.
 
-use nt::{CONTEXT, M128A};
+use nt::CONTEXT;
 
 use crate::export::Address;
 use crate::guest::{Guest, GuestSlice};
@@ -9,42 +9,6 @@ use crate::kernel::Kernel;
 /// `UNW_FLAG_EHANDLER` and `UNW_FLAG_UHANDLER`.
 const FOR_EXCEPTIONS: u32 = 1;
 const FOR_UNWINDING: u32 = 2;
-
-/// Makes a `CONTEXT` in which nothing but the instruction pointer is known.
-pub(crate) fn fresh_context(rip: u64) -> CONTEXT {
-    CONTEXT {
-        P1Home: [0; 6],
-        ContextFlags: 0x0010_000F,
-        MxCsr: 0x1F80,
-        SegCs: [0; 6],
-        EFlags: 0x202,
-        Dr0: [0; 6],
-        Rax: 0,
-        Rcx: 0,
-        Rdx: 0,
-        Rbx: 0,
-        Rsp: 0,
-        Rbp: 0,
-        Rsi: 0,
-        Rdi: 0,
-        R8: 0,
-        R9: 0,
-        R10: 0,
-        R11: 0,
-        R12: 0,
-        R13: 0,
-        R14: 0,
-        R15: 0,
-        Rip: rip,
-        FltSave: [0; 20],
-        Xmm0: [M128A { Low: 0, High: 0 }; 16],
-        _Fill2A0: [0; 12],
-        VectorRegister: [M128A { Low: 0, High: 0 }; 26],
-        VectorControl: 0,
-        DebugControl: 0,
-        LastBranchToRip: [0; 4],
-    }
-}
 
 /// Writes the caller's registers; those that no call preserves are zero.
 pub(crate) fn RtlCaptureContext(k: &Kernel, context: Guest<CONTEXT>) {

@@ -39,9 +39,6 @@ impl Record {
     }
 }
 
-/// `CONTEXT_AMD64` with control, integer and segment registers and the floating-point state.
-const CONTEXT_FLAGS: u32 = 0x0010_000F;
-
 /// Selectors of kernel mode: CS, DS, ES, FS, GS, SS.
 const SELECTORS: [u16; 6] = [0x10, 0x2B, 0x2B, 0x53, 0x2B, 0x18];
 
@@ -142,38 +139,11 @@ impl Block {
 
 /// Writes registers into a `CONTEXT` of a driver.
 pub(crate) fn write_context(at: Guest<CONTEXT>, state: &State) {
-    let mut context = CONTEXT {
-        P1Home: [0; 6],
-        ContextFlags: CONTEXT_FLAGS,
-        MxCsr: state.mxcsr,
-        SegCs: SELECTORS,
-        EFlags: state.flags,
-        Dr0: [0; 6],
-        Rax: 0,
-        Rcx: 0,
-        Rdx: 0,
-        Rbx: 0,
-        Rsp: 0,
-        Rbp: 0,
-        Rsi: 0,
-        Rdi: 0,
-        R8: 0,
-        R9: 0,
-        R10: 0,
-        R11: 0,
-        R12: 0,
-        R13: 0,
-        R14: 0,
-        R15: 0,
-        Rip: state.context.rip,
-        FltSave: [0; 20],
-        Xmm0: state.context.xmm.map(|value| M128A { Low: value as u64, High: (value >> 64) as i64 }),
-        _Fill2A0: [0; 12],
-        VectorRegister: [M128A { Low: 0, High: 0 }; 26],
-        VectorControl: 0,
-        DebugControl: 0,
-        LastBranchToRip: [0; 4],
-    };
+    let mut context = CONTEXT::at(state.context.rip);
+    context.MxCsr = state.mxcsr;
+    context.SegCs = SELECTORS;
+    context.EFlags = state.flags;
+    context.Xmm0 = state.context.xmm.map(|value| M128A { Low: value as u64, High: (value >> 64) as i64 });
     // Control word 0x037F of a fresh x87; MXCSR and its mask.
     context.FltSave[0] = 0x037F;
     context.FltSave[3] = u64::from(state.mxcsr) | 0xFFFF << 32;
