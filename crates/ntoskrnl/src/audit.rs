@@ -44,8 +44,8 @@ impl Kernel {
     pub(crate) fn timer_set(&self, timer: u64) {
         let origin = self.host().origin();
         let mut timers = lock(&self.account().timers);
-        timers.insert(timer, origin);
-        if timers.len().is_multiple_of(MOST_IDLE) {
+        let new = timers.insert(timer, origin).is_none();
+        if new && timers.len().is_multiple_of(MOST_IDLE) {
             drop(timers);
             let set = self.executive().timers_set();
             lock(&self.account().timers)
