@@ -44,6 +44,9 @@ pub enum Unsupported {
     /// A PE image.
     #[error("a PE image, not a memory image")]
     Pe,
+    /// Text, such as the log of a debugger.
+    #[error("a text file, not a memory image")]
+    Text,
     /// An ELF file that is no core.
     #[error("an ELF file that is no core dump")]
     ElfNotCore,
@@ -64,6 +67,12 @@ pub enum OpenError {
     /// The file has no bytes.
     #[error("the file is empty")]
     Empty,
+    /// The file is shorter than a page.
+    #[error("{length} bytes are no memory image: a page has 4096")]
+    TooShort {
+        /// Bytes in the file.
+        length: u64,
+    },
     /// The file is something else.
     #[error("{0}")]
     Unsupported(Unsupported),
@@ -107,7 +116,9 @@ impl OpenError {
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::Io(_) => return None,
-            Self::Empty | Self::Truncated { .. } => "copy the file again and compare the sizes",
+            Self::Empty | Self::TooShort { .. } | Self::Truncated { .. } => {
+                "copy the file again and compare the sizes"
+            }
             Self::Unsupported(kind) => match kind {
                 Unsupported::Bits32 | Unsupported::Arm64 | Unsupported::Machine(_) => {
                     "take the image on an x64 machine"
@@ -133,6 +144,9 @@ impl OpenError {
                     "suspend the machine again without checkpoint compression, or let `vmss2core` of VMware write a crash dump"
                 }
                 Unsupported::Pe => "`ringbell run` runs drivers, `ringbell imports` lists what they need",
+                Unsupported::Text => {
+                    "`ringbell trace` reads the log of a debugger, `ringbell run` a scenario"
+                }
                 Unsupported::ElfNotCore => {
                     "give the core that `dump-guest-memory` or `virsh dump --memory-only` wrote"
                 }

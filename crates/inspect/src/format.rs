@@ -1,9 +1,11 @@
 //! What kind of file an image is, by its first bytes; names and extensions decide nothing.
 
 use core::fmt;
+use std::io;
 
 use crate::error::Unsupported;
 use crate::fields::{u16_at, u32_at, u64_at};
+use crate::source::Source;
 use crate::vmware;
 
 /// Bytes from the start that [`detect`] looks at.
@@ -117,6 +119,45 @@ pub(crate) fn detect(head: &[u8]) -> Result<Detected, Unsupported> {
         return Err(Unsupported::Pe);
     }
     Ok(Detected::Raw)
+}
+
+/// Bytes of each place that [`is_text`] looks at.
+const SAMPLE: usize = 0x1000;
+
+/// Tells whether a file without a mark is text: UTF-8 or a code page, or UTF-16 behind its mark.
+///
+/// Several places are looked at, so that text in the first page of a machine does not hide the rest of its memory.
+pub(crate) fn is_text(source: &Source) -> io::Result<bool> {
+    let wide = source.read_up_to(0, 2)? == b"\xFF\xFE";
+    for part in 0..4 {
+        let at = source.len().saturating_sub(SAMPLE as u64) / 3 * part;
+        let bytes = source.read_up_to(at & !1, SAMPLE)?;
+        let text = if wide {
+            let (units, _) = bytes.as_chunks::<2>();
+            let units = units.iter().map(|unit| u16::from_le_bytes(*unit));
+            mostly_ascii(units.filter(|unit| *unit != 0xFEFF))
+        } else {
+            mostly_ascii(bytes.iter().map(|byte| u16::from(*byte)))
+        };
+        if !text {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Tells whether units are letters, three of four of them ASCII; control characters are those that texts and terminals use.
+fn mostly_ascii(units: impl Iterator<Item = u16>) -> bool {
+    let (mut all, mut ascii) = (0_usize, 0_usize);
+    for unit in units {
+        all += 1;
+        match unit {
+            0x09..=0x0D | 0x1B | 0x20..=0x7E => ascii += 1,
+            0x80.. => {}
+            _ => return false,
+        }
+    }
+    ascii * 4 >= all * 3
 }
 
 /// Tells whether an ELF file is a core of an x64 machine.

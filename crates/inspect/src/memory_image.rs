@@ -7,8 +7,8 @@ use crate::dump::{self, DumpHeader};
 use crate::elf;
 use crate::error::{OpenError, Unsupported};
 use crate::flat;
-use crate::format::{Detected, DumpType, Format, HEAD, detect};
-use crate::memory::{Memory, Physical};
+use crate::format::{Detected, DumpType, Format, HEAD, detect, is_text};
+use crate::memory::{Memory, PAGE_SIZE, Physical};
 use crate::note::Note;
 use crate::physical::{FilePhysical, Map};
 use crate::root::{Root, RootFoundBy};
@@ -164,6 +164,12 @@ impl MemoryImage {
                 (Format::Vmware, Content::Physical(FilePhysical::new(source, Map::Runs(runs))))
             }
             Detected::Raw => {
+                if is_text(&source)? {
+                    return Err(Unsupported::Text.into());
+                }
+                if length < PAGE_SIZE {
+                    return Err(OpenError::TooShort { length });
+                }
                 let state = state.unwrap_or_default();
                 roots.extend(registers(&state));
                 let physical = if state.regions.is_empty() {

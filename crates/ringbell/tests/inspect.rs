@@ -122,7 +122,9 @@ fn an_object_with_a_hostile_name_prints_no_control_characters() {
 #[test]
 fn what_is_no_memory_image_is_refused_with_a_next_step() {
     let folder = Folder::new("refused");
-    let cases: [(&str, &[u8], &str); 4] = [
+    let wide: Vec<u8> =
+        "\u{FEFF}0: kd> g\r\n".repeat(600).encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let cases: [(&str, &[u8], &str); 8] = [
         ("empty.dmp", b"", "the file is empty"),
         (
             "user.dmp",
@@ -135,6 +137,10 @@ fn what_is_no_memory_image_is_refused_with_a_next_step() {
             b"PK\x03\x04 and so on, long enough to be looked at, which takes 64 bytes...",
             "compressed",
         ),
+        ("windbg.log", include_bytes!("data/dt.log"), "a text file, not a memory image"),
+        ("README.md", include_bytes!("../../../README.md"), "a text file, not a memory image"),
+        ("unicode.log", &wide, "a text file, not a memory image"),
+        ("two.raw", b"\0\x01", "2 bytes are no memory image: a page has 4096"),
     ];
     for (name, bytes, words) in cases {
         let path = folder.0.join(name);
@@ -146,7 +152,21 @@ fn what_is_no_memory_image_is_refused_with_a_next_step() {
         let lines: Vec<_> = said.lines().collect();
         assert!(lines[0].starts_with("error: `") && lines[0].contains(words), "{said}");
         assert!(lines[1].starts_with("hint: "), "{said}");
+        let diff = ask("diff", &[], &[&path, &path]);
+        assert_eq!(diff.status.code(), Some(2), "{name}");
+        assert_eq!(String::from_utf8(diff.stderr).unwrap(), said);
     }
+}
+
+#[test]
+fn text_in_the_first_page_hides_no_memory() {
+    let folder = Folder::new("page-of-text");
+    let path = folder.0.join("memory.raw");
+    let mut memory = b"0: kd> g\n".repeat(456);
+    memory.resize(0x20_0000, 0);
+    std::fs::write(&path, memory).unwrap();
+    let output = ask("inspect", &[], &[&path]);
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
@@ -158,6 +178,9 @@ fn noise_is_read_as_raw_memory_without_a_kernel() {
     let output = ask("inspect", &[], &[&path]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     assert!(text(&output).contains("no page tables of Windows x64 were found"), "{}", text(&output));
+    assert!(
+        text(&output).ends_with("0 callback objects with 0 listeners; nothing could be judged; partial\n")
+    );
 }
 
 #[test]

@@ -152,7 +152,12 @@ pub fn verdict(found: &Inspection) -> String {
         "{} with {}; {}",
         plural(found.objects.len(), "callback object"),
         plural(listeners, "listener"),
-        if weighty == 0 { "nothing that does not belong".to_owned() } else { plural(weighty, "finding") }
+        match weighty {
+            // Every Windows has callback objects: where none was found, nothing was seen.
+            0 if found.objects.is_empty() => "nothing could be judged".to_owned(),
+            0 => "nothing that does not belong".to_owned(),
+            _ => plural(weighty, "finding"),
+        }
     );
     if noted > 0 {
         let _ = write!(out, ", {}", plural(noted, "remark"));
