@@ -6,7 +6,7 @@
 //!
 //! Understood are `dt nt!_OBJECT_ATTRIBUTES @r8 ObjectName` (the published boot trace), the whole structure by `dt` or `dx`,
 //! 32-bit offsets, `.printf` lines that begin with the routine's name, stack frames printed along, and `!object \Callback`
-//! listings. Everything else is counted by kind and skipped. A line counts as an attempt only when all of it has such a
+//! listings. Everything else is counted by kind and skipped, except blank lines. A line counts as an attempt only when all of it has such a
 //! form: text that mentions the routines, source code and layouts without values yield nothing.
 
 mod compare;

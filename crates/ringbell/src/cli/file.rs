@@ -1,4 +1,4 @@
-//! Reading driver files.
+//! Reading driver files and logs.
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +19,11 @@ const LONGEST: u64 = image::MAX_IMAGE_SIZE as u64;
 /// Reads a driver file. It may be a pipe; one without an end is refused.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(scenario::read_limited(path, LONGEST, "give a Windows x64 driver, a `.sys` file")?)
+}
+
+/// Reads the log of a debugger, under the same conditions; a thousand boots are shorter.
+pub(super) fn read_log(path: &Path) -> Result<Vec<u8>, Failure> {
+    Ok(scenario::read_limited(path, LONGEST, "give the log of a debugger, a text file")?)
 }
 
 /// Parses a driver file, or says why it is none.

@@ -17,7 +17,7 @@ use super::output::{Answer, Verdict, say};
 #[command(
     after_help = "A log shows attempts: a breakpoint on `nt!ExCreateCallback` stops before the call. What each \
                         came to is judged by order and catalog, and says how surely.\n\n\
-                        exit codes: 0 read; 1 several logs, and they differ; 2 a log could not be read"
+                        exit codes: 0 read; 1 a log that holds no call and no listing, or several that differ; 2 a log could not be read"
 )]
 pub(super) struct Arguments {
     /// Logs of WinDbg; several are compared by name
@@ -30,7 +30,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let logs = arguments.logs.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
-    for log in logs.iter().filter(|log| log.attempts.is_empty() && log.listed.is_empty()) {
+    let silent = |log: &&TraceLog| log.attempts.is_empty() && log.listed.is_empty();
+    for log in logs.iter().filter(silent) {
         say(&format!(
             "`{}` holds no call of ExCreateCallback and no listing of a directory",
             super::failure::printable(&log.source)
@@ -39,6 +40,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let comparison = (logs.len() > 1).then(|| compare(&logs));
     let verdict = match &comparison {
         Some(comparison) if !comparison.agrees() => Verdict::Findings,
+        // Nothing was read: whoever asks by exit code must not take that for a log in which nothing happened.
+        _ if logs.iter().any(|log| silent(&log)) => Verdict::Findings,
         _ => Verdict::Clean,
     };
     let text = match arguments.format {
@@ -75,7 +78,7 @@ fn open(path: &Path) -> Result<TraceLog, Failure> {
     if path.is_dir() {
         return Err(Failure::new(format!("`{}` is a folder", file::shown(path))).hint("give the log inside"));
     }
-    let bytes = file::read(path)?;
+    let bytes = file::read_log(path)?;
     Ok(read(&file::shown(path), &decode(&bytes)))
 }
 
@@ -115,6 +118,24 @@ mod tests {
         assert!(differing.text.ends_with("the logs differ\n"));
         assert_eq!(ask(&[boot(), boot()], Format::Text).verdict, Verdict::Clean);
         std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_without_a_call_is_a_partial_result() {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for path in ["../../README.md", "../../drivers/bin/listener.sys", "/dev/null"] {
+            let path = manifest.join(path);
+            assert_eq!(ask(&[path.clone()], Format::Text).verdict, Verdict::Findings, "{}", path.display());
+            assert_eq!(ask(&[path, boot()], Format::Json).verdict, Verdict::Findings);
+        }
+        assert_eq!(ask(&[manifest.join("tests/data/listing.log")], Format::Text).verdict, Verdict::Clean);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_log_without_an_end_is_refused_with_the_hint_of_this_command() {
+        let error = run(&Arguments { logs: vec!["/dev/zero".into()], format: Format::Text }).unwrap_err();
+        assert!(error.to_string().ends_with("\nhint: give the log of a debugger, a text file\n"), "{error}");
     }
 
     #[test]
