@@ -10,6 +10,7 @@ mod complaint;
 mod faults;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::{Discriminant, discriminant};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -90,8 +91,9 @@ pub struct Find {
     pub count: u64,
     /// The whole run with that seed.
     pub report: Report,
-    /// A shorter schedule that shows the same and ends the same way (rules and ending, wherever), with the same seed for all else. `None` where none was searched for: the run
-    /// left the order of turn nowhere, too often to be recorded, or ended at its time limit.
+    /// A shorter schedule that shows the same and ends the same way (rules and ending, wherever), with the same seed for all
+    /// else. `None` where none was searched for: the run left the order of turn nowhere, too often to be recorded, or ended at its
+    /// time limit.
     pub shortest: Option<Shortest>,
 }
 
@@ -154,9 +156,16 @@ fn cut_short(done: &Result<Report, Stopped>) -> bool {
     }
 }
 
-/// Returns what is wrong with a run, wherever it is: rules, and the way it ended.
-fn kinds(complaints: &[Complaint]) -> BTreeSet<String> {
-    complaints.iter().map(|complaint| complaint.what.clone()).collect()
+/// Returns what is wrong with a run, wherever it is, and how it ended. A rule that judges an ending tells of it in its stead, so the
+/// ending is none of the complaints then, and other runs break the same rule and go on.
+fn kinds(complaints: &[Complaint], ending: &Ending) -> (BTreeSet<String>, Discriminant<Ending>, Option<u32>) {
+    let code = match ending {
+        Ending::Bugcheck(check) => Some(check.code),
+        // A deadlock and a loop are two stories, of one variant.
+        Ending::Hang(hang) => Some(hang.deadlock.into()),
+        _ => None,
+    };
+    (complaints.iter().map(|complaint| complaint.what.clone()).collect(), discriminant(ending), code)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -357,7 +366,7 @@ impl Explore {
             None => base.insert(self.base()?),
         };
         let key = find.complaint.key();
-        let all = kinds(&complaints(&find.report));
+        let all = kinds(&complaints(&find.report), &find.report.ending);
         let seed = find.seed;
         let mut failed = None;
         let mut found = shortest(start, self.tries, |schedule| {
@@ -368,7 +377,8 @@ impl Explore {
             let played = shown(self.play(base, seed, Some(schedule.clone())));
             let (complaints, report) = played.map_err(|stopped| failed = Some(stopped.error)).ok()?;
             // A run that shows more, or ends worse, is another story.
-            let same = complaints.iter().any(|complaint| complaint.key() == key) && kinds(&complaints) == all;
+            let same = complaints.iter().any(|complaint| complaint.key() == key)
+                && kinds(&complaints, &report.ending) == all;
             report.schedule.filter(|_| same)
         });
         if interrupt::caught().is_some() {
