@@ -77,8 +77,13 @@ fn shows_what_was_alive(label: &str, profile: &'static Profile, alive: &Snapshot
 
 #[test]
 fn inspect_shows_in_a_dump_what_the_machine_showed_alive() {
-    for profile in Profile::ALL.iter().filter(|profile| profile.name != "ros") {
+    for profile in Profile::ALL {
         let (alive, dump) = alive_and_dumped(profile);
+        let image = MemoryImage::from_bytes(dump.clone()).unwrap();
+        let kernel = Kernel::find(&image, FindOptions::default());
+        let options = Options { carve: false, ..Options::default() };
+        let found = inspect::inspect("machine.dmp", &image, &kernel, &options);
+        assert_eq!(found.profile, profile.name, "by the build alone");
         shows_what_was_alive(profile.name, profile, &alive, dump);
     }
 }

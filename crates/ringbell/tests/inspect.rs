@@ -181,6 +181,9 @@ fn noise_is_read_as_raw_memory_without_a_kernel() {
     assert!(
         text(&output).ends_with("0 callback objects with 0 listeners; nothing could be judged; partial\n")
     );
+    let hint =
+        "  `--os NAME` chooses how the image is read: ros, nt6, win8, win81, win10, win11, win11-24h2\n";
+    assert!(text(&output).contains(hint), "{}", text(&output));
 }
 
 #[test]

@@ -94,7 +94,13 @@ impl<'s, 'i> Search<'s, 'i> {
             (None, Some(profile)) => {
                 (profile, format!("the image is of build {}", build.unwrap_or_default()))
             }
-            (None, None) => (Profile::DEFAULT, "the image tells no build that is known".to_owned()),
+            (None, None) => (
+                Profile::DEFAULT,
+                build.map_or_else(
+                    || "the image tells no build".to_owned(),
+                    |build| format!("build {build} is none that is known"),
+                ),
+            ),
         };
         let mut partial: Vec<String> =
             kernel.notes.iter().filter(|note| note.is_partial()).map(ToString::to_string).collect();
@@ -102,6 +108,10 @@ impl<'s, 'i> Search<'s, 'i> {
             kernel.notes.iter().filter(|note| !note.is_partial()).map(ToString::to_string).collect();
         for note in image.notes() {
             if note.is_partial() { partial.push(note.to_string()) } else { notes.push(note.to_string()) }
+        }
+        if options.profile.is_none() && build.and_then(shape::profile_for).is_none() {
+            let names: Vec<_> = Profile::ALL.iter().map(|profile| profile.name).collect();
+            notes.push(format!("`--os NAME` chooses how the image is read: {}", names.join(", ")));
         }
         if let (None, Some(build)) = (options.profile, build)
             && profile.build < build

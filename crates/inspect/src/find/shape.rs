@@ -51,7 +51,8 @@ pub(crate) fn offset(layout: &Layout, name: &str) -> u64 {
         .map_or_else(|| unreachable!("{} has no {name}", layout.name), |field| field.offset as u64)
 }
 
-/// Picks the profile for a build number: the newest one that is not newer.
+/// Picks the profile for a build number: the newest one that is not newer. Between NT 5.2 and Windows 7 there is none: what
+/// Vista keeps was not examined.
 pub(crate) fn profile_for(build: u32) -> Option<&'static Profile> {
     // The first builds of Windows 10 and 11 come before those that the profiles are named after.
     const FIRST: &[(u32, &Profile)] = &[
@@ -62,6 +63,9 @@ pub(crate) fn profile_for(build: u32) -> Option<&'static Profile> {
         (22000, Profile::WIN11),
         (26100, Profile::WIN11_24H2),
     ];
+    if build == Profile::ROS.build {
+        return Some(Profile::ROS);
+    }
     FIRST.iter().rev().find(|(first, _)| build >= *first).map(|(_, profile)| *profile)
 }
 
@@ -79,6 +83,7 @@ mod tests {
     #[test]
     fn builds_pick_their_generation() {
         for (build, name) in [
+            (3790, "ros"),
             (7601, "nt6"),
             (9200, "win8"),
             (9600, "win81"),
@@ -90,7 +95,7 @@ mod tests {
         ] {
             assert_eq!(profile_for(build).unwrap().name, name);
         }
-        assert!(profile_for(3790).is_none());
+        assert!([2600, 3789, 3791, 6003].iter().all(|build| profile_for(*build).is_none()));
     }
 
     #[test]

@@ -125,8 +125,9 @@ mod tests {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
         for path in ["../../README.md", "../../drivers/bin/listener.sys", "/dev/null"] {
             let path = manifest.join(path);
-            assert_eq!(ask(&[path.clone()], Format::Text).verdict, Verdict::Findings, "{}", path.display());
-            assert_eq!(ask(&[path, boot()], Format::Json).verdict, Verdict::Findings);
+            let paths = [path, boot()];
+            assert_eq!(ask(&paths[..1], Format::Text).verdict, Verdict::Findings, "{}", paths[0].display());
+            assert_eq!(ask(&paths, Format::Json).verdict, Verdict::Findings);
         }
         assert_eq!(ask(&[manifest.join("tests/data/listing.log")], Format::Text).verdict, Verdict::Clean);
     }
