@@ -104,3 +104,24 @@ fn a_call_that_is_never_made_is_no_clean_run() {
         }
     }
 }
+
+#[test]
+fn what_goes_wrong_without_any_failure_counts() {
+    let told = |name: &str| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_ringbell"))
+            .args(["explore", "--faults"])
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../drivers/bin/{name}.sys")))
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{name}");
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    for (name, code, what) in [("read-null", 3, "bugcheck "), ("wait-forever", 4, "RB018 hang")] {
+        let (actual, said) = told(name);
+        assert_eq!(actual, Some(code), "{name}: {said}");
+        assert!(said.starts_with(&format!("without any failure: {what}")), "{said}");
+        assert!(said.ends_with("\nno call that can fail was made: nothing else found\n"), "{said}");
+    }
+    let (code, said) = told("fault-near-handled");
+    assert_eq!((code, said.as_str()), (Some(0), "let 4 calls fail, one in each run: nothing found\n"));
+}

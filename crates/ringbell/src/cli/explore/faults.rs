@@ -34,7 +34,9 @@ fn verdict(search: &FaultSearch) -> Verdict {
     if let Some(verdict) = Verdict::of_signal().filter(|_| search.interrupted) {
         return verdict;
     }
-    let all: Vec<Verdict> = search.finds.iter().map(|find| run::verdict(&find.report)).collect();
+    // What goes wrong without any failure is as bad as what goes wrong with one.
+    let reports = std::iter::once(&search.first).chain(search.finds.iter().map(|find| &find.report));
+    let all: Vec<Verdict> = reports.map(run::verdict).collect();
     let clean = search.finds.is_empty() && search.always.is_empty() && search.left == 0;
     [Verdict::Bugcheck, Verdict::Hang].into_iter().find(|verdict| all.contains(verdict)).unwrap_or(if clean {
         Verdict::Clean
@@ -62,7 +64,8 @@ fn text(search: &FaultSearch, replay: &str) -> String {
         number => write!(out, "let {number} calls fail, one in each run: "),
     };
     let _ = match search.finds.len() {
-        0 => writeln!(out, "nothing found"),
+        0 if search.always.is_empty() => writeln!(out, "nothing found"),
+        0 => writeln!(out, "nothing else found"),
         1 => writeln!(out, "1 failure is not taken well"),
         number => writeln!(out, "{number} failures are not taken well"),
     };
