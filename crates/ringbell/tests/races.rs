@@ -7,7 +7,7 @@ use std::path::Path;
 
 use record::{Ending, Report, Schedule};
 use ringbell::scenario::DriverImage;
-use ringbell::{Base, Config, Machine, Scenario, shortest};
+use ringbell::{Base, Config, Explore, Machine, Scenario, shortest};
 
 /// Schedules within which a race has to show itself.
 const WITHIN: u64 = 1000;
@@ -132,6 +132,25 @@ races! {
         |report| matches!(report.ending, Ending::Bugcheck(_)) && shown(report).1.as_deref() == Some("VisitingThread");
     a_work_item_that_comes_too_late_is_found, one_of_a_device_survives = "race-late-work-item":
         |report| matches!(report.ending, Ending::Bugcheck(_)) && shown(report).0.contains(&20);
+}
+
+/// The table of the documentation: first seed, schedules of the first thousand, and switches of the shortest one.
+#[test]
+fn the_documentation_tells_what_a_search_finds() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/explore.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for name in RACES {
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{name}` |"))).unwrap();
+        let mut explore = Explore::new(Subject::new(name).scenario);
+        (explore.schedules, explore.keep_going) = (WITHIN, true);
+        let done = explore.run(|_| ()).unwrap();
+        assert!(!done.finds.is_empty(), "{name}");
+        for find in done.finds {
+            let switches = find.shortest.unwrap().schedule.switches.len();
+            let figures = format!(" | {} | {} | {switches} |", find.seed, find.count);
+            assert!(row.ends_with(&figures), "{row}: {figures}, {}", find.complaint.what);
+        }
+    }
 }
 
 #[test]
