@@ -75,7 +75,8 @@ pub struct Difference {
     pub before: String,
     /// Name of the second image.
     pub after: String,
-    /// Both images are of one boot: the kernel and most objects lie where they lay. Addresses are compared only then.
+    /// Both images look like one boot: the kernel and most objects lie where they lay. Addresses are compared only then. Two runs of
+    /// a machine that loads its kernel at a fixed address look so, too.
     pub same_boot: bool,
     /// Objects of each image.
     pub objects: (u64, u64),

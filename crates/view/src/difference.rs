@@ -18,9 +18,9 @@ pub fn text(difference: &Difference) -> String {
         difference.objects.1
     );
     let boots = if difference.same_boot {
-        "both images are of one boot"
+        "both images look like one boot (the kernel and most objects lie where they lay), so addresses are compared"
     } else {
-        "the images are of different boots, so addresses are not compared"
+        "the images do not look like one boot, so addresses are not compared"
     };
     let _ = writeln!(out, "{boots}");
     for change in &difference.changes {

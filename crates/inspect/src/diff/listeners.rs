@@ -9,7 +9,7 @@ use record::{Change, FoundListener, FoundObject, ListenerChange, Value};
 pub(super) struct Keys {
     /// The kernels are of one build.
     pub(super) same_build: bool,
-    /// The images are of one boot.
+    /// The images look like one boot.
     pub(super) same_boot: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Two images compared: which objects and listeners came, went, or were exchanged.
 //!
 //! Load addresses differ from boot to boot, so objects are matched by name, objects without one by the port that rings them or by
-//! who listens, and listeners by `module+offset`. Only where both images are of one boot are addresses compared, too: then an
+//! who listens, and listeners by `module+offset`. Only where both images look like one boot are addresses compared, too: then an
 //! object elsewhere under the same name is another object. Where a module was updated in between, its routines are matched by module.
 
 mod listeners;
@@ -47,7 +47,7 @@ pub fn diff(before: &Inspection, after: &Inspection) -> Difference {
     out
 }
 
-/// Tells whether two images are of one boot: the kernel lies at one place, and at least half of the objects that both name do.
+/// Tells whether two images look like one boot: the kernel lies at one place, and at least half of the objects that both name do.
 fn same_boot(before: &Inspection, after: &Inspection) -> bool {
     let (Some(left), Some(right)) = (before.kernel.known(), after.kernel.known()) else { return false };
     if left != right || before.build != after.build {
@@ -184,7 +184,9 @@ fn changed(before: &FoundObject, after: &FoundObject, keys: Keys) -> Option<Obje
     }
     let moved = keys.same_boot && before.address != after.address;
     if moved {
-        what.push("another object has the name, though both images are of one boot".to_owned());
+        what.push(
+            "the object of this name lies elsewhere: another one, if both images are of one boot".to_owned(),
+        );
     }
     let listeners = compare(before, after, keys);
     if what.is_empty() && listeners.is_empty() {
