@@ -168,3 +168,33 @@ fn ctrl_c_ends_a_search_with_its_finds_so_far_and_where_to_go_on() {
         wait_until_gone(&kernels);
     }
 }
+
+#[test]
+fn ctrl_c_ends_a_fault_search_in_its_first_run_and_it_says_so() {
+    for format in ["text", "json"] {
+        let endless = driver("endless-loop");
+        let mut child = start(&["explore", "--faults", &endless, "--timeout", "600s", "--format", format]);
+        let id = child.id();
+        // The machine that is forked, and the fork that loops.
+        let kernels = loop {
+            let found = children(id).into_iter().flat_map(|kernel| [vec![kernel], children(kernel)].concat());
+            let found: Vec<u32> = found.collect();
+            if found.iter().any(|kernel| time(*kernel) >= 30) {
+                break found;
+            }
+            assert!(child.try_wait().unwrap().is_none(), "the command ended by itself");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        };
+        assert!(Command::new("kill").args(["-INT", "--", &format!("-{id}")]).status().unwrap().success());
+        let (code, told, said) = texts(child.wait_with_output().unwrap());
+        assert_eq!((code, said.as_str()), (Some(130), ""), "{told}");
+        let expected = if format == "text" {
+            "interrupted in the run that fails nothing, before any call was made to fail: nothing found\n"
+        } else {
+            "\"interrupted\": true,"
+        };
+        assert!(told.contains(expected), "{told}");
+        assert!(!told.contains("without any failure"), "{told}");
+        wait_until_gone(&kernels);
+    }
+}

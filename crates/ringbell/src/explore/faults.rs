@@ -31,7 +31,7 @@ pub struct FaultFind {
 pub struct FaultSearch {
     /// What is wrong without any failure.
     pub always: Vec<Complaint>,
-    /// The run that fails nothing.
+    /// The run that fails nothing. Where somebody interrupted it, nothing follows from it but which calls can fail.
     pub first: Report,
     /// How many calls were made to fail, one in each run.
     pub failed: u64,
@@ -56,15 +56,13 @@ pub fn fail_each(
 ) -> Result<FaultSearch, Stopped> {
     let mut base = Machine::boot(Config { faults: None, ..scenario.config.clone() })?.into_base();
     let first = play(scenario, &mut base, FaultPlan::Watch)?;
-    if matches!(first.ending, Ending::Interrupted { .. }) {
-        return Err(MachineError::Interrupted.into());
-    }
-    let always = complaints(&first);
+    let interrupted = matches!(first.ending, Ending::Interrupted { .. });
+    let always = if interrupted { Vec::new() } else { complaints(&first) };
     let known: BTreeSet<_> = always.iter().map(Complaint::key).collect();
     let mut seen = BTreeSet::new();
     let mut queue: VecDeque<FaultId> = paths(&first, &mut seen);
-    let mut search = FaultSearch { always, first, failed: 0, left: 0, interrupted: false, finds: Vec::new() };
-    while search.failed < most {
+    let mut search = FaultSearch { always, first, failed: 0, left: 0, interrupted, finds: Vec::new() };
+    while search.failed < most && !search.interrupted {
         let Some(fault) = queue.pop_front() else { break };
         let done = play(scenario, &mut base, FaultPlan::At(fault.clone()));
         if super::cut_short(&done) || interrupt::caught().is_some() {

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use ringbell::Scenario;
 use ringbell::explore::{FaultFind, FaultSearch, fail_each};
+use ringbell::{Ending, Scenario};
 use serde_json::json;
 
 use super::super::output::{Answer, Verdict};
@@ -59,6 +59,10 @@ fn text(search: &FaultSearch, replay: &str) -> String {
         out.push('\n');
     }
     let _ = match search.failed {
+        0 if matches!(search.first.ending, Ending::Interrupted { .. }) => {
+            write!(out, "interrupted in the run that fails nothing, before any call was made to fail: ")
+        }
+        0 if search.left > 0 => write!(out, "let no call fail: "),
         0 => write!(out, "no call that can fail was made: "),
         1 => write!(out, "let 1 call fail: "),
         number => write!(out, "let {number} calls fail, one in each run: "),
