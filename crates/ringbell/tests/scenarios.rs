@@ -60,19 +60,40 @@ fn what_was_expected_and_came_is_all_right() {
              driver = 'rb001-registration-left.sys', count = 1 }]",
             "as expected",
         ),
-        ("drivers = ['bugcheck.sys']\n[expect]\nending = 'bugcheck'", "as expected"),
+        (
+            "drivers = ['bugcheck.sys']\n[expect]\nending = 'bugcheck'",
+            "bugcheck MANUALLY_INITIATED_CRASH (0xE2) as expected",
+        ),
+        (
+            "drivers = ['rb015-overrun.sys']\n[expect]\nending = 'bugcheck 0xC1'",
+            "bugcheck SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION (0xC1) as expected",
+        ),
+        (
+            "drivers = ['unregister-null.sys']\n[expect]\nending = 'bugcheck'",
+            "bugcheck SYSTEM_THREAD_EXCEPTION_NOT_HANDLED (0x7E) as expected",
+        ),
         (
             "drivers = ['wait-forever.sys']\n[expect]\nending = 'deadlock'\nfindings = ['RB018']",
-            "as expected",
+            "deadlock as expected",
         ),
-        ("drivers = ['wait-forever.sys']\n[expect]\nending = 'hang'\nfindings = ['RB018']", "as expected"),
+        (
+            "drivers = ['wait-forever.sys']\n[expect]\nending = 'hang'\nfindings = ['RB018']",
+            "deadlock as expected",
+        ),
+        ("drivers = ['wait-forever.sys']\n[expect]\nending = 'hang'", "deadlock as expected"),
         (
             "drivers = ['entry-not-connected.sys']\n[[step]]\nexpect = { driver = 'entry-not-connected.sys', status = \
              'failure' }\n[[step]]\nunload = 'entry-not-connected.sys'",
             "as expected",
         ),
-        ("drivers = ['absent-call.sys']\n[expect]\nending = 'absent-export'", "as expected"),
-        ("event-limit = 40\ndrivers = ['listener.sys']\n[expect]\nending = 'event-limit'", "as expected"),
+        (
+            "drivers = ['absent-call.sys']\n[expect]\nending = 'absent-export'",
+            "stopped at the absent export `FsRtlRegisterFileSystemFilterCallbacks` as expected",
+        ),
+        (
+            "event-limit = 40\ndrivers = ['listener.sys']\n[expect]\nending = 'event-limit'",
+            "event limit as expected",
+        ),
         ("drivers = ['listener.sys']\n[expect]\nending = 'finished'\nfindings = []", "clean"),
     ] {
         let report = run(text);
@@ -127,6 +148,20 @@ fn a_finding_that_nobody_expected_counts_as_ever() {
     assert_eq!(missed(&report), []);
     let left: Vec<u16> = report.unexpected().map(|finding| finding.rule.0).collect();
     assert_eq!(left, [14]);
+}
+
+/// An expected ending covers what tells of it, and nothing else.
+#[test]
+fn what_an_expected_ending_did_not_come_of_counts_as_ever() {
+    for (text, rest) in [
+        ("drivers = ['rb020-work-item-left.sys']\n[expect]\nending = 'bugcheck 0xCE'", &[14][..]),
+        ("drivers = ['rb005-self-unregister.sys']\n[expect]\nending = 'deadlock'", &[5]),
+        ("drivers = ['rb015-overrun.sys']\n[expect]\nending = 'bugcheck 0xC4'", &[15]),
+        ("drivers = ['wait-forever.sys']\n[expect]\nending = 'finished'", &[18]),
+    ] {
+        let left: Vec<u16> = run(text).unexpected().map(|finding| finding.rule.0).collect();
+        assert_eq!(left, rest, "{text}");
+    }
 }
 
 #[test]
@@ -332,7 +367,7 @@ fn command(file: &str) -> (i32, String, String) {
 fn the_exit_code_says_whether_what_was_expected_came() {
     for (file, code, stdout, stderr) in [
         ("expected-finding.toml", 0, "verdict: as expected", ""),
-        ("endless.toml", 0, "verdict: as expected", ""),
+        ("endless.toml", 0, "verdict: hang as expected", ""),
         ("missed.toml", 1, "2 of 5 expectations met", ""),
         ("unknown-object.toml", 2, "verdict: a step was refused", "unknown-object.toml:6: cannot ring"),
     ] {

@@ -6,10 +6,13 @@
 use std::fmt;
 
 use nt::{BugCheck, NTSTATUS};
-use record::{Check, Ending, Finding, Report, RuleId};
+use record::{Check, Ending, Finding, Report, RuleId, What};
 
 use super::Place;
 use super::mistake::printable;
+
+/// The rule that a run hung, where no other one says why.
+const HANG: RuleId = RuleId(18);
 
 /// Something expected of the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -252,11 +255,37 @@ impl Expected {
         if let Some((expected, place)) = &self.ending {
             let met = expected.is_met(&report.ending);
             report.expectations.ending = met;
+            if met {
+                let telling = report.findings.iter().enumerate();
+                let telling = telling.filter(|(_, finding)| tells_ending(report, finding));
+                report.expectations.findings.extend(telling.map(|(place, _)| place).collect::<Vec<_>>());
+            }
             let got = (!met).then(|| ending_words(&report.ending));
             report.expectations.checks.push(check(expected, got, place.as_ref()));
         }
         report.expectations.findings.sort_unstable();
         report.expectations.findings.dedup();
+    }
+}
+
+/// Returns whether a finding tells of nothing but how the run ended: whoever expects that ending expects it too. With a hang it is
+/// [`HANG`]; with a bugcheck, the one whose last evidence is what ended the run. What is left behind has no part in an ending.
+fn tells_ending(report: &Report, finding: &Finding) -> bool {
+    match &report.ending {
+        Ending::Hang(_) => finding.rule == HANG,
+        Ending::Bugcheck(_) => {
+            let last = |event: &&record::Event| matches!(event.what, What::Bugcheck(_));
+            let Some(end) = report.events.iter().rfind(last) else { return false };
+            let before = report.events.iter().rev().skip_while(|event| event.sequence >= end.sequence);
+            // The exception lies between what was done and the bugcheck that comes of it.
+            let before = before
+                .filter(|event| event.thread == end.thread)
+                .find(|event| !matches!(event.what, What::ExceptionRaised { .. }))
+                .filter(|event| !matches!(event.what, What::Audit { .. }));
+            let ends = [Some(end), before].map(|event| event.map(|event| event.sequence));
+            finding.evidence.last().is_some_and(|evidence| ends.contains(&Some(*evidence)))
+        }
+        _ => false,
     }
 }
 

@@ -17,17 +17,8 @@ pub fn verdict(report: &Report) -> String {
         Some(NotPlayed::Fault(_)) => parts.push("the call that was to fail was not made".into()),
         Some(NotPlayed::File(_)) => parts.push("a file was not written".into()),
     }
-    match &report.ending {
-        _ if report.expectations.ending => {}
-        Ending::Finished => {}
-        Ending::Bugcheck(check) => parts.push(format!("bugcheck {}", BugCheck(check.code))),
-        Ending::Hang(hang) if hang.deadlock => parts.push("deadlock".into()),
-        Ending::Hang(_) => parts.push("hang".into()),
-        Ending::AbsentExport { name, .. } => parts.push(format!("stopped at the absent export `{name}`")),
-        Ending::EventLimit { .. } => parts.push("event limit".into()),
-        Ending::Interrupted { .. } => parts.push("interrupted".into()),
-        Ending::Died { .. } => parts.push("the kernel process died".into()),
-    }
+    let ended = ending(&report.ending);
+    parts.extend(ended.clone().filter(|_| !report.expectations.ending));
     if !report.tainted.is_empty() {
         parts.push("tainted".into());
     }
@@ -45,10 +36,12 @@ pub fn verdict(report: &Report) -> String {
     }
     if parts.is_empty() {
         // What was expected and came is not clean, and yet all is well.
-        let expected = report.expectations.ending && report.ending != Ending::Finished
-            || !report.expectations.findings.is_empty()
-            || !report.expectations.drivers.is_empty();
-        parts.push(if expected { "as expected" } else { "clean" }.into());
+        let expected = !report.expectations.findings.is_empty() || !report.expectations.drivers.is_empty();
+        parts.push(match ended {
+            Some(ended) => format!("{ended} as expected"),
+            None if expected => "as expected".into(),
+            None => "clean".into(),
+        });
     }
     if notes > 0 {
         parts.push(plural(notes, "note"));
@@ -65,4 +58,18 @@ pub fn verdict(report: &Report) -> String {
         number => parts.push(format!("{} called", plural(number, "stub"))),
     }
     parts.join(", ")
+}
+
+/// Says how a run ended that did not finish.
+fn ending(ending: &Ending) -> Option<String> {
+    Some(match ending {
+        Ending::Finished => return None,
+        Ending::Bugcheck(check) => format!("bugcheck {}", BugCheck(check.code)),
+        Ending::Hang(hang) if hang.deadlock => "deadlock".into(),
+        Ending::Hang(_) => "hang".into(),
+        Ending::AbsentExport { name, .. } => format!("stopped at the absent export `{name}`"),
+        Ending::EventLimit { .. } => "event limit".into(),
+        Ending::Interrupted { .. } => "interrupted".into(),
+        Ending::Died { .. } => "the kernel process died".into(),
+    })
 }
