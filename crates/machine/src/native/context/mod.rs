@@ -3,8 +3,8 @@
 //! A fiber has two stacks. Host code runs on the host stack, driver code on the driver stack (24 KiB, as on Windows), so a
 //! driver's stack never holds host data, and a driver that overruns it hits a guard. Where each stack continues is
 //! kept in two slots of the processor's `KPCR` page, reached through GS: `HOST` while driver code runs, `DRIVER`
-//! while host code runs. Entries nest to any depth: each saves the slots of the one before on the host stack. A third way in
-//! is [`trap_entry`], behind an instruction that trapped and was emulated.
+//! while host code runs. Entries nest to any depth: each saves the slots of the one before on the host stack. The third way
+//! in is behind a signal ([`trap_entry`], [`exception_entry`]).
 //!
 //! corosensei was weighed and not taken: its coroutines are asymmetric with one stack each, and the two crossings below
 //! would be needed beside it anyway. Unwinding never crosses a fiber: the world ends by `_exit`.
@@ -12,9 +12,13 @@
 //! Conventions: a Windows x64 callee preserves `rbx rbp rdi rsi r12`–`r15 xmm6`–`xmm15` and the control bits of MXCSR, a System V
 //! callee only `rbx rbp r12`–`r15`; the stack is aligned to 16 before every call, and the direction flag is clear.
 
+mod trapped;
+
 use std::arch::naked_asm;
 
 use nt::KPCR_HOST_OFFSET;
+
+pub(crate) use trapped::{exception_entry, restore, trap_entry};
 
 /// Offset in the `KPCR` page of the slot with the host stack pointer.
 pub(crate) const HOST: usize = KPCR_HOST_OFFSET;
@@ -25,18 +29,9 @@ pub(crate) const DRIVER: usize = KPCR_HOST_OFFSET + 8;
 /// Offset in the `KPCR` page of the slot that says where driver code goes on behind a trap.
 pub(crate) const TRAP_RIP: usize = KPCR_HOST_OFFSET + 16;
 
-/// Offset in the `KPCR` page of the slot that keeps the driver's stack pointer while registers come and go.
-const TRAP_RSP: usize = KPCR_HOST_OFFSET + 24;
-
 /// Offsets in the `KPCR` page of the slots with what trapped: signal and vector, error code, address.
 pub(crate) const TRAP_WHAT: [usize; 3] =
     [KPCR_HOST_OFFSET + 32, KPCR_HOST_OFFSET + 40, KPCR_HOST_OFFSET + 48];
-
-/// Bytes for an `XSAVE` area in its standard form with the parts of [`STATE`], which end at 2688.
-const STATE_BYTES: usize = 0xB00;
-
-/// Parts of the extended state that driver code may use and host code may change: x87, SSE, AVX, AVX-512.
-const STATE: u32 = 0xE7;
 
 /// MXCSR of host code and of a fresh driver call: all exceptions masked, round to nearest.
 static MXCSR: u32 = 0x1F80;
@@ -163,220 +158,6 @@ pub(crate) unsafe extern "C" fn export_entry() {
         driver = const DRIVER,
         mxcsr = sym MXCSR,
         dispatch = sym super::dispatch::dispatch,
-    )
-}
-
-/// Where driver code is sent behind an instruction that was emulated: gives others a chance to run, then goes on at the address
-/// in the slot `TRAP_RIP` with every register as it was. Needs a processor with `XSAVE`.
-///
-/// Never called by Rust: its address is written into the context of a signal. What the slots held is kept on the host
-/// stack, since the fiber may go on when others have used them.
-#[unsafe(naked)]
-pub(crate) unsafe extern "C" fn trap_entry() {
-    naked_asm!(
-        "mov gs:[{trap_rsp}], rsp",
-        "mov rsp, gs:[{host}]",
-        "pushfq",
-        "push rax",
-        "push rcx",
-        "push rdx",
-        "push rbx",
-        "push rbp",
-        "push rsi",
-        "push rdi",
-        "push r8",
-        "push r9",
-        "push r10",
-        "push r11",
-        "push r12",
-        "push r13",
-        "push r14",
-        "push r15",
-        "push qword ptr gs:[{trap_rsp}]",
-        "push qword ptr gs:[{trap_rip}]",
-        "mov rax, gs:[{trap_rsp}]",
-        "mov gs:[{driver}], rax",
-        "mov rbx, rsp",
-        "sub rsp, {bytes}",
-        "and rsp, -64",
-        // The header of the area has to be zero.
-        "cld",
-        "xor eax, eax",
-        "lea rdi, [rsp + 512]",
-        "mov ecx, 8",
-        "rep stosq",
-        "mov eax, {state}",
-        "xor edx, edx",
-        "xsave64 [rsp]",
-        "ldmxcsr [rip + {mxcsr}]",
-        "call {trapped}",
-        "mov eax, {state}",
-        "xor edx, edx",
-        "xrstor64 [rsp]",
-        "mov rsp, rbx",
-        "pop qword ptr gs:[{trap_rip}]",
-        "pop qword ptr gs:[{trap_rsp}]",
-        "pop r15",
-        "pop r14",
-        "pop r13",
-        "pop r12",
-        "pop r11",
-        "pop r10",
-        "pop r9",
-        "pop r8",
-        "pop rdi",
-        "pop rsi",
-        "pop rbp",
-        "pop rbx",
-        "pop rdx",
-        "pop rcx",
-        "pop rax",
-        "popfq",
-        "mov rsp, gs:[{trap_rsp}]",
-        "jmp qword ptr gs:[{trap_rip}]",
-        host = const HOST,
-        driver = const DRIVER,
-        trap_rip = const TRAP_RIP,
-        trap_rsp = const TRAP_RSP,
-        bytes = const STATE_BYTES,
-        state = const STATE,
-        mxcsr = sym MXCSR,
-        trapped = sym super::dispatch::trapped,
-    )
-}
-
-/// Where driver code is sent that trapped with an exception: has it dispatched, and goes on with the registers as they are
-/// then. As [`trap_entry`], but what is saved can be changed: general registers, `rip` and flags in the order of their numbers, and
-/// an `XSAVE` area.
-///
-/// Never called by Rust: its address is written into the context of a signal.
-#[unsafe(naked)]
-pub(crate) unsafe extern "C" fn exception_entry() {
-    naked_asm!(
-        "mov gs:[{trap_rsp}], rsp",
-        "mov rsp, gs:[{host}]",
-        "pushfq",
-        "push qword ptr gs:[{trap_rip}]",
-        "push r15",
-        "push r14",
-        "push r13",
-        "push r12",
-        "push r11",
-        "push r10",
-        "push r9",
-        "push r8",
-        "push rdi",
-        "push rsi",
-        "push rbp",
-        "push qword ptr gs:[{trap_rsp}]",
-        "push rbx",
-        "push rdx",
-        "push rcx",
-        "push rax",
-        "mov rax, gs:[{trap_rsp}]",
-        "mov gs:[{driver}], rax",
-        "mov rbx, rsp",
-        "sub rsp, {bytes}",
-        "and rsp, -64",
-        // The header of the area has to be zero.
-        "cld",
-        "xor eax, eax",
-        "lea rdi, [rsp + 512]",
-        "mov ecx, 8",
-        "rep stosq",
-        "mov eax, {state}",
-        "xor edx, edx",
-        "xsave64 [rsp]",
-        "ldmxcsr [rip + {mxcsr}]",
-        "mov rdi, rbx",
-        "mov rsi, rsp",
-        "call {raised}",
-        "mov eax, {state}",
-        "xor edx, edx",
-        "xrstor64 [rsp]",
-        "mov rsp, rbx",
-        "pop rax",
-        "pop rcx",
-        "pop rdx",
-        "pop rbx",
-        "pop qword ptr gs:[{trap_rsp}]",
-        "pop rbp",
-        "pop rsi",
-        "pop rdi",
-        "pop r8",
-        "pop r9",
-        "pop r10",
-        "pop r11",
-        "pop r12",
-        "pop r13",
-        "pop r14",
-        "pop r15",
-        "pop qword ptr gs:[{trap_rip}]",
-        "popfq",
-        "mov rsp, gs:[{trap_rsp}]",
-        "jmp qword ptr gs:[{trap_rip}]",
-        host = const HOST,
-        driver = const DRIVER,
-        trap_rip = const TRAP_RIP,
-        trap_rsp = const TRAP_RSP,
-        bytes = const STATE_BYTES,
-        state = const STATE,
-        mxcsr = sym MXCSR,
-        raised = sym super::exception::raised,
-    )
-}
-
-/// Lets driver code go on with the registers at `resume`. What is on the host stack below where it called the host is given up.
-///
-/// # Safety
-///
-/// GS leads to a `KPCR` page whose `HOST` slot is the host stack pointer while that driver code runs; the values in `resume` are
-/// ones that the processor takes; no host frame above that slot's place has to be dropped.
-#[unsafe(naked)]
-pub(crate) unsafe extern "C" fn restore(resume: *const super::exception::Resume) -> ! {
-    naked_asm!(
-        "movaps xmm0, [rdi + 0xA0]",
-        "movaps xmm1, [rdi + 0xB0]",
-        "movaps xmm2, [rdi + 0xC0]",
-        "movaps xmm3, [rdi + 0xD0]",
-        "movaps xmm4, [rdi + 0xE0]",
-        "movaps xmm5, [rdi + 0xF0]",
-        "movaps xmm6, [rdi + 0x100]",
-        "movaps xmm7, [rdi + 0x110]",
-        "movaps xmm8, [rdi + 0x120]",
-        "movaps xmm9, [rdi + 0x130]",
-        "movaps xmm10, [rdi + 0x140]",
-        "movaps xmm11, [rdi + 0x150]",
-        "movaps xmm12, [rdi + 0x160]",
-        "movaps xmm13, [rdi + 0x170]",
-        "movaps xmm14, [rdi + 0x180]",
-        "movaps xmm15, [rdi + 0x190]",
-        "ldmxcsr [rdi + 0x90]",
-        "mov rax, [rdi + 0x80]",
-        "mov gs:[{trap_rip}], rax",
-        "mov rax, [rdi + 0x20]",
-        "mov gs:[{trap_rsp}], rax",
-        "push qword ptr [rdi + 0x88]",
-        "popfq",
-        "mov rax, [rdi + 0x00]",
-        "mov rcx, [rdi + 0x08]",
-        "mov rdx, [rdi + 0x10]",
-        "mov rbx, [rdi + 0x18]",
-        "mov rbp, [rdi + 0x28]",
-        "mov rsi, [rdi + 0x30]",
-        "mov r8, [rdi + 0x40]",
-        "mov r9, [rdi + 0x48]",
-        "mov r10, [rdi + 0x50]",
-        "mov r11, [rdi + 0x58]",
-        "mov r12, [rdi + 0x60]",
-        "mov r13, [rdi + 0x68]",
-        "mov r14, [rdi + 0x70]",
-        "mov r15, [rdi + 0x78]",
-        "mov rdi, [rdi + 0x38]",
-        "mov rsp, gs:[{trap_rsp}]",
-        "jmp qword ptr gs:[{trap_rip}]",
-        trap_rip = const TRAP_RIP,
-        trap_rsp = const TRAP_RSP,
     )
 }
 
