@@ -138,6 +138,9 @@ pub struct Report {
     /// Why it is not the run that was asked for, where it is not.
     #[cfg_attr(feature = "serde", serde(default))]
     pub not_played: Option<NotPlayed>,
+    /// The file that the machine was written to as a crash dump, where it was.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub dump: Option<String>,
     /// State at the end, where the machine lived to tell.
     pub last: Option<Snapshot>,
     /// What the rules found.

@@ -169,6 +169,7 @@ impl Machine {
             events: outcome.events,
             ending: outcome.ending,
             not_played: None,
+            dump: None,
             last: outcome.last,
             findings,
             allowed: 0,

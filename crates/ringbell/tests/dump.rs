@@ -236,15 +236,65 @@ fn the_python_package_reads_the_same_bytes() {
     std::fs::remove_file(path).unwrap();
 }
 
-#[test]
-fn a_machine_that_died_leaves_no_dump() {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("died.dmp");
+/// Plays one bundled driver, with a dump to `name`, and returns where that is.
+fn played(driver: &str, name: &str) -> (PathBuf, Result<record::Report, ringbell::Stopped>) {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let play = ringbell::Play {
-        drivers: vec![("fastfail.sys".into(), image("fastfail.sys"))],
+        drivers: vec![(driver.into(), image(driver))],
         dump: Some(path.clone()),
         ..ringbell::Play::default()
     };
-    let report = play.run().unwrap();
+    (path, play.run())
+}
+
+/// Tells whether a dump that is not whole lies about.
+fn leftovers() -> bool {
+    let folder = std::fs::read_dir(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let own = format!(".{}.partial", std::process::id());
+    folder
+        .into_iter()
+        .any(|entry| entry.unwrap().file_name().to_string_lossy().contains(&format!("left.dmp{own}")))
+}
+
+#[test]
+fn a_machine_that_died_leaves_no_dump_and_the_one_that_was_there() {
+    let (path, report) = played("fastfail.sys", "died-left.dmp");
+    let report = report.unwrap();
     assert!(matches!(report.ending, record::Ending::Bugcheck(_)));
-    assert!(!path.exists());
+    assert!(report.dump.is_none() && !path.exists());
+
+    let (path, report) = played("listener.sys", "kept-left.dmp");
+    assert_eq!(report.unwrap().dump.as_deref(), path.to_str());
+    let before = std::fs::read(&path).unwrap();
+    assert!(before.starts_with(b"PAGEDU64"));
+    assert!(played("fastfail.sys", "kept-left.dmp").1.unwrap().dump.is_none());
+    assert!(std::fs::read(&path).unwrap() == before);
+    assert!(!leftovers());
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn only_a_dump_is_replaced_by_a_dump() {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("driver-left.dmp");
+    std::fs::write(&path, image("listener.sys")).unwrap();
+    let (_, stopped) = played("listener.sys", "driver-left.dmp");
+    let said = stopped.unwrap_err().to_string();
+    assert!(said.contains("it is there already, and no crash dump"), "{said}");
+    assert_eq!(std::fs::read(&path).unwrap(), image("listener.sys"));
+    assert!(!leftovers());
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_device_is_written_to_and_stays_one() {
+    use std::os::unix::fs::FileTypeExt as _;
+    let play = ringbell::Play {
+        drivers: vec![("listener.sys".into(), image("listener.sys"))],
+        dump: Some("/dev/full".into()),
+        ..ringbell::Play::default()
+    };
+    let stopped = play.run().unwrap_err();
+    assert!(stopped.to_string().starts_with("cannot write the dump: "), "{stopped}");
+    assert!(std::fs::metadata("/dev/full").unwrap().file_type().is_char_device());
 }

@@ -32,6 +32,9 @@ pub fn story(report: &Report) -> String {
         teller.tell(event);
     }
     after::tell(report, &mut out);
+    if let Some(path) = &report.dump {
+        let _ = writeln!(out, "\ndump written to {}", printable(path));
+    }
     let _ = writeln!(out, "\nverdict: {}", verdict(report));
     out
 }

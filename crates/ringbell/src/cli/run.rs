@@ -214,11 +214,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         return Err(Failure::new(format!("the scenario{name} loads nothing and does nothing"))
             .hint("add `drivers = [\"my.sys\"]` to it, or name drivers beside it"));
     }
-    let answer = play(&scenario, arguments.format)?;
-    if let Some(path) = scenario.dump.as_ref().filter(|path| !path.exists()) {
-        say(&format!("`{}` was not written, because the machine died before", file::shown(path)));
-    }
-    Ok(answer)
+    play(&scenario, arguments.format)
 }
 
 /// Lets Ctrl-C end the runs that are under way, so that what is known of them is told.
@@ -242,6 +238,13 @@ pub(super) fn play(scenario: &Scenario, format: Format) -> Result<Answer, Failur
         0 => {}
         1 => say("1 finding is not reported, because its rule is allowed"),
         allowed => say(&format!("{allowed} findings are not reported, because their rules are allowed")),
+    }
+    if let Some(path) = scenario.dump.as_ref().filter(|_| report.dump.is_none()) {
+        let because = match report.ending {
+            Ending::Finished => "the run stopped before",
+            _ => "the machine died before",
+        };
+        say(&format!("`{}` was not written, because {because}", file::shown(path)));
     }
     let text = match format {
         Format::Text => ringbell::story(&report),

@@ -6,6 +6,7 @@
 
 mod cast;
 mod driver;
+mod dump;
 mod expect;
 mod levels;
 mod mistake;

@@ -1,13 +1,11 @@
 //! Playing a scenario on a machine.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, BufWriter};
-use std::path::Path;
 
 use nt::NTSTATUS;
 use record::{Check, Ending, Event, FaultPlan, NotPlayed, Report, Snapshot, What};
 
+use super::dump::DumpFile;
 use super::expect::{check, ending_words};
 use super::mistake::printable;
 use super::observe::Observer;
@@ -263,27 +261,23 @@ impl Scenario {
     /// somebody ends the kernel process from outside. What happened until then is in the error's report; the drivers that
     /// were loaded have been asked to leave all the same.
     pub fn run(&self) -> Result<Report, Stopped> {
-        let named = |error: io::Error| {
-            let path = self.dump.as_deref().unwrap_or(Path::new("")).display();
-            MachineError::Write(io::Error::new(error.kind(), format!("`{path}`: {error}")))
-        };
-        let mut dump = self.dump.as_ref().map(File::create).transpose().map_err(named)?;
-        let played = Machine::boot(self.config.clone()).map(|mut machine| {
+        let mut dump = self.dump.as_deref().map(DumpFile::open).transpose().map_err(MachineError::Write)?;
+        let (done, place, report) = Machine::boot(self.config.clone()).map(|mut machine| {
             let mut player = Player::new();
             let mut done = machine.never_fork().and_then(|()| player.play(&mut machine, &self.steps));
-            if done.is_ok() {
-                done = dump.as_mut().map_or(Ok(()), |file| machine.dump(&mut BufWriter::new(file)));
+            if done.is_ok()
+                && let Some(mut file) = dump.take()
+            {
+                let written = machine.dump(file.writer());
+                done = written.and_then(|()| file.keep().map_err(MachineError::Write));
             }
+            let written = self.dump.as_ref().filter(|_| dump.is_none() && done.is_ok());
             let left = if self.keep_loaded { Ok(()) } else { player.leave(&mut machine) };
             let place = player.place.clone();
-            (done.and(left), place, self.judge(machine.finish(), player))
-        });
-        if let Some(path) = &self.dump
-            && dump.is_none_or(|file| file.metadata().map_or(0, |facts| facts.len()) == 0)
-        {
-            std::fs::remove_file(path).map_err(named)?;
-        }
-        let (done, place, report) = played?;
+            let mut report = self.judge(machine.finish(), player);
+            report.dump = written.map(|path| path.display().to_string());
+            (done.and(left), place, report)
+        })?;
         let report = Stopped::unless_played(done, place, report)?;
         match self.misfit(&report).filter(|_| !matches!(report.ending, Ending::Interrupted { .. })) {
             Some((why, error)) => Err(Stopped::with(error, None, report, why)),
