@@ -35,7 +35,8 @@ pub fn create_attempt(name_at: u64, name: Option<&str>) -> String {
     }
 }
 
-/// Prints a structure as `dt` does, with the head line of its verbose form, which has the size.
+/// Prints a structure as `dt` does, with the head line of its verbose form, which has the size. Where members are not modeled, a
+/// last line says where; what is shorter than a pointer is taken for padding, of which a debugger says nothing either.
 #[must_use]
 pub fn structure(layout: &Layout) -> String {
     let name = layout.nt_name();
@@ -50,6 +51,15 @@ pub fn structure(layout: &Layout) -> String {
             field.name,
             type_name(field.type_name, field.size)
         );
+    }
+    let gaps: Vec<_> = layout
+        .fields
+        .iter()
+        .filter(|field| field.is_filler() && field.size >= 8)
+        .map(|field| format!("0x{:03x}-0x{:03x}", field.offset, field.offset + field.size - 1))
+        .collect();
+    if !gaps.is_empty() {
+        let _ = writeln!(out, "   members not listed: {}", gaps.join(", "));
     }
     out
 }
@@ -142,6 +152,14 @@ mod tests {
     fn an_older_generation_carries_the_types_own_name() {
         let text = structure(&nt::CALLBACK_OBJECT_V1::LAYOUT);
         assert!(text.starts_with("nt!_CALLBACK_OBJECT\nstruct _CALLBACK_OBJECT, 4 elements, 0x28 bytes\n"));
+    }
+
+    #[test]
+    fn members_that_are_not_modeled_are_told() {
+        let port = structure(nt::layout_for("ALPC_PORT", nt::Profile::NT6).unwrap());
+        assert!(port.ends_with("\n   members not listed: 0x040-0x087\n"), "{port}");
+        let stack = structure(nt::layout_for("IO_STACK_LOCATION", nt::Profile::DEFAULT).unwrap());
+        assert!(!stack.contains("not listed"), "{stack}");
     }
 
     #[test]
