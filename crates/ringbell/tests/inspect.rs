@@ -212,6 +212,20 @@ fn two_images_are_compared() {
 }
 
 #[test]
+fn an_image_without_objects_removes_none() {
+    let folder = Folder::new("blind");
+    let image = folder.image("MEMORY.DMP", &World::booted(Era::Ten));
+    let blind = folder.0.join("zeros.raw");
+    std::fs::write(&blind, vec![0; 0x2_0000]).unwrap();
+    for pair in [[&*image, &blind], [&blind, &image]] {
+        let output = ask("diff", &["--no-carve"], &pair);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output).contains("image is partial: "), "{}", text(&output));
+        assert!(text(&output).ends_with("\nnothing could be compared\n"), "{}", text(&output));
+    }
+}
+
+#[test]
 fn symbols_are_looked_for_where_they_are_said_to_be() {
     let folder = Folder::new("symbols");
     let image = folder.image("MEMORY.DMP", &World::booted(Era::TwentyFourH2));

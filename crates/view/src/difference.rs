@@ -42,6 +42,9 @@ pub fn text(difference: &Difference) -> String {
 /// Sums up in one line.
 #[must_use]
 pub fn sum(difference: &Difference) -> String {
+    if difference.changes.is_empty() && difference.unchanged == 0 && !difference.partial.is_empty() {
+        return "nothing could be compared".to_owned();
+    }
     if difference.changes.is_empty() {
         return format!("no differences among {} objects", difference.unchanged);
     }
