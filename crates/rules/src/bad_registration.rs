@@ -10,8 +10,8 @@ pub(crate) const RULE: Rule = Rule {
     severity: Severity::Error,
     summary: "a driver registered NULL as a routine, or unregistered something that was not registered",
     windows: "`ExRegisterCallback` stores a NULL routine, and the next notify jumps to it; `ExUnregisterCallback` takes what \
-              it is given for a registration: NULL faults (bugcheck 0x50), and a freed one corrupts memory or ends in \
-              bugcheck 0x139 with first parameter 3",
+              it is given for a registration: NULL faults (bugcheck 0x7E, at DISPATCH_LEVEL 0xA), and a freed one corrupts memory or \
+              ends in bugcheck 0x139 with first parameter 3, or in 0x7E where its memory has been filled",
     fix: "check the result of `ExRegisterCallback`, keep it, unregister it once and clear it then",
     detection: "a driver registered the routine 0, or passed `ExUnregisterCallback` NULL, an address that no registration \
                 had, or one that was unregistered before",
