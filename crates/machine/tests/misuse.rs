@@ -50,6 +50,10 @@ fn misuse_of_an_export_is_a_bugcheck_that_names_the_driver() {
         let (outcome, record) = bugcheck(name);
         assert_eq!(culprit(&outcome, &record), symbol, "{name}: {record:?}");
     }
+    let (_, record) = bugcheck("unregister-twice");
+    // Status and address of the call; where record and context lie is nobody's, and memory that was followed stands in the reason.
+    assert_eq!((record.code, record.parameters), (0x7E, [0xC000_0005, record.at.unwrap(), 0, 0]));
+    assert!(record.reason.ends_with("the kernel reads from 0xdddddddddddddddd"), "{record:?}");
     let (_, record) = bugcheck("bugcheck");
     assert_eq!((record.code, record.parameters), (0xE2, [0x1111, 0x2222, 0x3333, 0xFFFF_F800_4444_4444]));
 }

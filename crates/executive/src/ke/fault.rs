@@ -51,7 +51,8 @@ impl<P: Platform> Executive<P> {
     ///
     /// Below `DISPATCH_LEVEL` an access violation in the kernel that nobody handles ends in 0x7E
     /// `SYSTEM_THREAD_EXCEPTION_NOT_HANDLED` (system threads, where drivers are loaded), from
-    /// `DISPATCH_LEVEL` up in 0xA.
+    /// `DISPATCH_LEVEL` up in 0xA. Parameters 2 to 4 of a 0x7E (the instruction, and where the exception record and the
+    /// context lie) are 0, as there are none.
     pub(crate) fn ke_access_violation(&self, address: u64, reason: &'static str) -> ! {
         let irql = self.platform().irql();
         if irql >= Irql::DISPATCH {
@@ -59,8 +60,8 @@ impl<P: Platform> Executive<P> {
         }
         self.ke_bugcheck(
             BugCheck::SYSTEM_THREAD_EXCEPTION_NOT_HANDLED,
-            [ACCESS_VIOLATION, 0, 0, address],
-            reason,
+            [ACCESS_VIOLATION, 0, 0, 0],
+            alloc::format!("{reason}: the kernel reads from {address:#x}"),
         )
     }
 

@@ -136,7 +136,8 @@ pub(crate) const ROWS: &[Row] = &[
         "all",
         DEC,
         Ends::Bugcheck(0x139, Some(3)),
-        "a registration is unregistered a second time, and its memory is not used for anything else yet",
+        "a registration is unregistered a second time, and its memory still holds what it held (`ringbell run` fills freed pool, \
+         and the pointer to the object is then none: bugcheck 0x7E; special pool of Windows takes the page away: 0xCC)",
     ),
     row(
         "m13_unregister_null",

@@ -196,7 +196,12 @@ impl Platform for World {
 
     fn bugcheck(&self, check: Bugcheck) -> ! {
         let caller = NOW.caller.load(Ordering::Relaxed);
-        fault::bugcheck(check.code, check.parameters, caller, check.reason.as_bytes(), None)
+        let mut parameters = check.parameters;
+        // The kernel's own instructions have no address that means anything: the driver's call stands for them.
+        if check.code == BugCheck::SYSTEM_THREAD_EXCEPTION_NOT_HANDLED && parameters[1] == 0 {
+            parameters[1] = caller;
+        }
+        fault::bugcheck(check.code, parameters, caller, check.reason.as_bytes(), None)
     }
 
     fn deadlock(&self, deadlock: Deadlock) -> ! {
