@@ -158,6 +158,12 @@ fn the_report_says_what_does_not_hold() {
     assert!(story.contains("2 processors at the same time\n"), "{story}");
     assert!(story.contains("pageable memory stays accessible at DISPATCH_LEVEL\n"), "{story}");
     assert!(story.contains("no schedule: processors ran at the same time"), "{story}");
+    assert!(!story.contains("not reproducible: "), "{story}");
+    let turns = Config { timeout: Duration::from_secs(1), ..Config::default() };
+    let story = ringbell::story(&play(&["endless-loop"], turns));
+    assert!(story.contains("\nnot reproducible: the time limit ended the run\n"), "{story}");
+    let story = ringbell::story(&play(&["listener"], Config::default()));
+    assert!(!story.contains("not reproducible"), "{story}");
 }
 
 fn ringbell(arguments: &[&str]) -> (Option<i32>, String) {

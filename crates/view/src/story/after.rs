@@ -16,6 +16,7 @@ pub(super) fn tell(report: &Report, out: &mut String) {
     made_to_fail(report, out);
     expectations(report, out);
     schedule(report, out);
+    reproducible(report, out);
 }
 
 fn ending(report: &Report, out: &mut String) {
@@ -179,5 +180,17 @@ fn schedule(report: &Report, out: &mut String) {
         None => {
             let _ = writeln!(out, "\nschedule of too many switches to be kept");
         }
+    }
+}
+
+/// Says why the run cannot be had again, where it cannot. That processors ran at the same time was said of the schedule.
+fn reproducible(report: &Report, out: &mut String) {
+    if report.reproducible.yes {
+        return;
+    }
+    let said = |because: &&String| report.parallel && because.contains("`--parallel`");
+    for (index, because) in report.reproducible.because.iter().filter(|because| !said(because)).enumerate() {
+        let margin = if index == 0 { "\n" } else { "" };
+        let _ = writeln!(out, "{margin}not reproducible: {}", printable(because));
     }
 }
