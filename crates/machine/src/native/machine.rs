@@ -118,8 +118,9 @@ impl Machine {
                 let said = said.trim();
                 let (ending, _) = ending::read(&process, &Modules::default(), BOOT_LIMIT);
                 if let Ending::EventLimit { limit } = ending {
+                    let noun = if limit == 1 { "event" } else { "events" };
                     return Err(MachineError::Config(format!(
-                        "the boot alone makes more than {limit} events, which is the limit\nhint: raise the event limit"
+                        "the boot alone makes more than {limit} {noun}, which is the limit\nhint: raise the event limit"
                     )));
                 }
                 let why = match (ending, said.lines().next()) {

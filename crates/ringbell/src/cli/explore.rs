@@ -28,13 +28,13 @@ pub(super) struct Arguments {
     #[command(flatten)]
     told: Told,
     /// How many schedules are tried, one per seed
-    #[arg(long, value_name = "NUMBER", default_value_t = 1000, value_parser = options::number, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 1000, value_parser = options::positive, allow_hyphen_values = true)]
     schedules: u64,
     /// Seed of the first schedule; seed 0 takes threads in turn
     #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = options::number, allow_hyphen_values = true)]
     first_seed: u64,
     /// How many machines run at a time [default: one per processor]
-    #[arg(long, value_name = "NUMBER", value_parser = options::count, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NUMBER", value_parser = options::jobs, allow_hyphen_values = true)]
     jobs: Option<NonZeroUsize>,
     /// Do not stop at the first schedule that shows something
     #[arg(long, visible_alias = "all")]
@@ -77,9 +77,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     };
     if let Some(option) = arguments.told.names_schedule().find(|option| names(option)) {
         return Err(Failure::new(format!("`{option}` names one schedule, and {what}")).hint(hint));
-    }
-    if arguments.schedules == 0 {
-        return Err(Failure::new("`--schedules 0` tries nothing").hint("give the number of schedules to try"));
     }
     let scenario = arguments.told.scenario(&arguments.drivers)?;
     if let Some((key, place)) = scenario.names_schedule.iter().find(|(key, _)| names(key)) {

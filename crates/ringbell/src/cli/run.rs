@@ -64,7 +64,7 @@ pub(super) struct Told {
     #[arg(long, value_name = "CALL")]
     fault: Option<String>,
     /// Most events of the run; one more ends it [default: 1000000]
-    #[arg(long, value_name = "NUMBER", value_parser = options::number, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NUMBER", value_parser = options::positive, allow_hyphen_values = true)]
     event_limit: Option<u64>,
     /// Show every export call
     #[arg(long)]
