@@ -35,6 +35,8 @@ const IMAGE: usize = 0x68;
 const STATUS_UPDATE: usize = 0;
 /// `BdCbInitializeImage`.
 const INITIALIZE_IMAGE: usize = 1;
+/// `BdCbClassificationKnownBadImageBootCritical`, the last classification.
+const WORST: u32 = 3;
 
 impl<P: Platform> Executive<P> {
     fn boot_drivers(&self) -> Live<BootDrivers> {
@@ -152,7 +154,10 @@ impl<P: Platform> Executive<P> {
             let asked = unsafe { &mut *asked.cast::<Asked<'_>>() };
             // SAFETY: the classification is the buffer's first member.
             let judged = unsafe { shown.cast::<u32>().read_unaligned() };
-            asked.worst = asked.worst.max(judged);
+            // What is no classification is no judgment.
+            if judged <= WORST {
+                asked.worst = asked.worst.max(judged);
+            }
         }
         let mut asked = Asked { image, worst: 0 };
         // Aligned as the structure is.

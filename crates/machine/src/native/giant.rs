@@ -80,7 +80,8 @@ pub(crate) fn wait(bell: &AtomicU32, seen: u32, time: Option<Duration>) -> bool 
 #[derive(Debug)]
 pub(crate) struct Held(bool);
 
-/// Takes the lock in a signal handler, unless host code was interrupted that has it.
+/// Takes the lock in the handler of a trap, unless host code was interrupted that has it. Not for signals from outside: they may come
+/// where the lock is half taken.
 pub(crate) fn hold() -> Held {
     let takes = is_on() && OWNER.load(Ordering::Relaxed) != processor::number() + 1;
     if takes {

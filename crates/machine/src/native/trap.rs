@@ -191,11 +191,16 @@ impl Trap {
         if !plan::is_driver_code(self.rip()) || self.is_fetch() {
             return code;
         }
+        // Another processor may have taken the image away since.
+        if giant::is_on() && !sys::is_readable(self.rip()) {
+            return code;
+        }
         let left = plan::PAGE - self.rip() % plan::PAGE;
         code.length = left.min(15) as usize;
         for (offset, byte) in (0..).zip(&mut code.bytes[..code.length]) {
             let address = std::ptr::with_exposed_provenance::<u8>((self.rip() + offset) as usize);
-            // SAFETY: the instruction at RIP was fetched, so its page is mapped and readable.
+            // SAFETY: the instruction at RIP was fetched, so its page is mapped and readable; where several processors run at the same
+            // time, that was looked at again, under the lock without which no image is unmapped.
             *byte = unsafe { address.read_volatile() };
         }
         code

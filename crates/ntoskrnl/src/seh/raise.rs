@@ -45,6 +45,9 @@ pub(crate) fn RtlUnwind(
     record: Option<Guest<EXCEPTION_RECORD>>,
     value: Address,
 ) {
+    if frame.0 == 0 {
+        k.partial("RtlUnwind", "unwinding to the end of the stack");
+    }
     let record = record.map_or(0, Guest::address);
     k.host().unwind(&Unwind { frame: frame.0, target: target.0, record, value: value.0 })
 }

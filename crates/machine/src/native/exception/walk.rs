@@ -42,8 +42,8 @@ pub(crate) struct State {
 const FLAGS: u32 = 0x0CD5;
 const FLAGS_ON: u32 = 0x0202;
 
-/// Bits of MXCSR that every processor has.
-const MXCSR: u32 = 0xFFBF;
+/// Bits of MXCSR that every x64 processor has.
+const MXCSR: u32 = 0xFFFF;
 
 impl State {
     /// Takes what a trap interrupted.
