@@ -14,6 +14,7 @@ extern crate alloc;
 mod difference;
 mod ending;
 mod event;
+mod exception;
 mod fault;
 mod finding;
 mod found;
@@ -28,7 +29,8 @@ mod wait;
 
 pub use difference::{Change, Difference, ListenerChange, ObjectChange};
 pub use ending::{BugcheckRecord, Ending, HangRecord, Registers};
-pub use event::{Access, CreateOutcome, EntryPoint, Event, ExceptionOutcome, Mode, RefusedBecause, What};
+pub use event::{Access, CreateOutcome, EntryPoint, Event, Mode, RefusedBecause, What};
+pub use exception::ExceptionOutcome;
 pub use fault::{FaultId, FaultPlan};
 pub use finding::{Finding, RuleId, Severity};
 pub use found::{
