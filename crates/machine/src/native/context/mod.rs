@@ -169,6 +169,13 @@ pub(crate) unsafe extern "C" fn export_entry() {
 /// slot's place has to be dropped.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn abandon() -> ! {
+    naked_asm!("xor eax, eax", "jmp {leave}", leave = sym leave_driver)
+}
+
+/// Goes back to whom [`enter_driver`] was called by, with what is in `rax`. Jumped to, never called. Nothing the driver left in `rsp` is
+/// trusted.
+#[unsafe(naked)]
+unsafe extern "C" fn leave_driver() -> ! {
     naked_asm!(
         "mov rsp, gs:[{host}]",
         "cld",
@@ -183,7 +190,6 @@ pub(crate) unsafe extern "C" fn abandon() -> ! {
         "pop r12",
         "pop rbx",
         "pop rbp",
-        "xor eax, eax",
         "ret",
         host = const HOST,
         driver = const DRIVER,
@@ -258,23 +264,10 @@ pub(crate) unsafe extern "C" fn enter_driver(routine: u64, arguments: *const u64
         "ldmxcsr [rip + {mxcsr}]",
         "cld",
         "call rax",
-        // Nothing the driver left in `rsp` is trusted.
-        "mov rsp, gs:[{host}]",
-        "cld",
-        "pop qword ptr gs:[{driver}]",
-        "pop qword ptr gs:[{host}]",
-        "ldmxcsr [rsp]",
-        "fldcw [rsp + 4]",
-        "add rsp, 8",
-        "pop r15",
-        "pop r14",
-        "pop r13",
-        "pop r12",
-        "pop rbx",
-        "pop rbp",
-        "ret",
+        "jmp {leave}",
         host = const HOST,
         driver = const DRIVER,
         mxcsr = sym MXCSR,
+        leave = sym leave_driver,
     )
 }
