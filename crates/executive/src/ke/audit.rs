@@ -7,7 +7,7 @@ use nt::{Irql, KDPC, KTIMER};
 use super::PROCESSORS;
 use crate::executive::Executive;
 use crate::platform::Platform;
-use crate::raw::field;
+use crate::raw::{Live, field};
 
 /// A timer that is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,12 @@ pub struct QueuedDpc {
     pub routine: usize,
 }
 
+impl QueuedDpc {
+    fn of(dpc: Live<KDPC>) -> Self {
+        Self { dpc: dpc.ptr().addr(), routine: field!(dpc, KDPC, DeferredRoutine).get().addr() }
+    }
+}
+
 impl<P: Platform> Executive<P> {
     /// Returns the timers that are set, in the order they are due.
     ///
@@ -40,10 +46,7 @@ impl<P: Platform> Executive<P> {
         let timers = self.ke_timers().into_iter().map(|timer| SetTimer {
             timer: timer.ptr().addr(),
             due: field!(timer, KTIMER, DueTime).get(),
-            dpc: self.ke_dpc_of(timer).map(|dpc| QueuedDpc {
-                dpc: dpc.ptr().addr(),
-                routine: field!(dpc, KDPC, DeferredRoutine).get().addr(),
-            }),
+            dpc: self.ke_dpc_of(timer).map(QueuedDpc::of),
         });
         let timers = timers.collect();
         self.ke_unlock_dispatcher(old);
@@ -70,12 +73,7 @@ impl<P: Platform> Executive<P> {
             self.KeRaiseIrql(Irql::DISPATCH);
         }
         let queued = (0..PROCESSORS).flat_map(|processor| self.ke_dpcs_of(processor));
-        let queued = queued
-            .map(|dpc| QueuedDpc {
-                dpc: dpc.ptr().addr(),
-                routine: field!(dpc, KDPC, DeferredRoutine).get().addr(),
-            })
-            .collect();
+        let queued = queued.map(QueuedDpc::of).collect();
         if old < Irql::DISPATCH {
             self.KeLowerIrql(old);
         }

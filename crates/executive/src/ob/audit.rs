@@ -48,8 +48,7 @@ impl<P: Platform> Executive<P> {
         let open: Vec<(usize, Origin, Header)> = self.processes().with(|processes| {
             let handles = processes.of_drivers().map(|(kernel, index, object, origin)| {
                 // SAFETY: the table has a reference on the object, and keeps it while this closure runs.
-                let object = unsafe { Header::of(ptr::with_exposed_provenance_mut::<c_void>(object)) };
-                object.pointer_count().fetch_add(1, Ordering::Relaxed);
+                let object = unsafe { referenced(object) };
                 (Place { kernel, index }.handle().addr(), origin, object)
             });
             handles.collect()
@@ -69,8 +68,7 @@ impl<P: Platform> Executive<P> {
             let names = names.iter().map(|(body, origin)| {
                 // SAFETY: a name is a reference on its object, given back only after the name has left the account, which it does not
                 // while this closure runs.
-                let object = unsafe { Header::of(ptr::with_exposed_provenance_mut::<c_void>(*body)) };
-                object.pointer_count().fetch_add(1, Ordering::Relaxed);
+                let object = unsafe { referenced(*body) };
                 (*body, *origin, object)
             });
             names.collect()
@@ -89,4 +87,16 @@ impl<P: Platform> Executive<P> {
         let name = self.full_name(object).map(|name| String::from_utf16_lossy(&name));
         MadeObject { address, type_name: self.type_of(object).name(), name, origin }
     }
+}
+
+/// Takes a reference on the object whose body lies at `body`, so that it stays when the account is let go.
+///
+/// # Safety
+///
+/// Somebody else has a reference on it during the call.
+unsafe fn referenced(body: usize) -> Header {
+    // SAFETY: the caller's promise.
+    let object = unsafe { Header::of(ptr::with_exposed_provenance_mut::<c_void>(body)) };
+    object.pointer_count().fetch_add(1, Ordering::Relaxed);
+    object
 }
