@@ -281,6 +281,38 @@ pub struct Waiter {
     pub thread: u64,
 }
 
+/// A bugcheck that the header of a crash dump tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct FoundBugcheck {
+    /// Its code.
+    pub code: u32,
+    /// Its parameters.
+    pub parameters: [u64; 4],
+}
+
+/// What tells one boot of a machine from another. Times are in units of 100 ns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct FoundBoot {
+    /// `BootId` of `KUSER_SHARED_DATA`, which counts the boots of an installation.
+    pub id: Value<u32>,
+    /// When the image was taken, since 1601 in UTC.
+    pub system_time: Value<u64>,
+    /// How long the machine had been up.
+    pub up_time: Value<u64>,
+    /// Where the times were read: `KUSER_SHARED_DATA` or the dump header. Empty where there are none.
+    pub times_from: String,
+}
+
+impl FoundBoot {
+    /// Returns when the machine was booted, since 1601 in UTC.
+    #[must_use]
+    pub fn time(&self) -> Option<u64> {
+        self.system_time.get()?.checked_sub(self.up_time.get()?)
+    }
+}
+
 /// Everything found in one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -297,6 +329,10 @@ pub struct Inspection {
     pub profile: String,
     /// Why that profile.
     pub profile_because: String,
+    /// What Windows stopped for, where the image is the dump of a bugcheck.
+    pub bugcheck: Value<FoundBugcheck>,
+    /// Which boot it is of.
+    pub boot: FoundBoot,
     /// Base of the kernel image.
     pub kernel: Value<u64>,
     /// Loaded modules.

@@ -34,8 +34,8 @@ pub use exception::ExceptionOutcome;
 pub use fault::{FaultId, FaultPlan};
 pub use finding::{Finding, RuleId, Severity};
 pub use found::{
-    Anomaly, Because, Confidence, Evidence, FoundListener, FoundObject, Inspection, Remnant, UnloadedRange,
-    Value, ViewResult, Waiter,
+    Anomaly, Because, Confidence, Evidence, FoundBoot, FoundBugcheck, FoundListener, FoundObject, Inspection,
+    Remnant, UnloadedRange, Value, ViewResult, Waiter,
 };
 pub use left::{Left, LeftKind, Made};
 pub use module::{KERNEL, Located, Module, Modules, Symbol};

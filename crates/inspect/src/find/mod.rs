@@ -12,6 +12,7 @@
 //! Out of reach: 32-bit kernels.
 
 mod assemble;
+mod boot;
 mod carve;
 mod header;
 mod judge;
@@ -122,6 +123,13 @@ impl<'s, 'i> Search<'s, 'i> {
                 profile.product
             ));
         }
+        if let (None, Some(build)) = (options.profile, build.filter(|build| shape::VISTA.contains(build))) {
+            notes.push(format!(
+                "build {build} has no profile; the nearest one, that of {}, is used. Object headers of Windows Vista are older and differ: \
+                 names, counts and flags may be misread",
+                profile.product
+            ));
+        }
         if let Ok(Some(pdb)) = &kernel.pdb
             && options.symbols.global("ExpCallbackListHead").is_none()
         {
@@ -156,6 +164,8 @@ impl<'s, 'i> Search<'s, 'i> {
             build: build.map_or_else(|| Value::not_found("no header or text tells the build"), Value::Known),
             profile: profile.name.to_owned(),
             profile_because: because,
+            bugcheck: boot::bugcheck(image),
+            boot: boot::read(image, kernel.memory()),
             kernel: kernel.base.map_or_else(
                 || Value::not_found("no kernel image was found"),
                 |(base, _)| Value::Known(base),

@@ -51,12 +51,14 @@ pub(crate) fn offset(layout: &Layout, name: &str) -> u64 {
         .map_or_else(|| unreachable!("{} has no {name}", layout.name), |field| field.offset as u64)
 }
 
-/// Picks the profile for a build number: the newest one that is not newer. Between NT 5.2 and Windows 7 there is none: what
-/// Vista keeps was not examined.
+/// Builds between NT 5.2 and Windows 7: Vista, Server 2008 and what came before the release of Windows 7. None has a profile of its own.
+pub(crate) const VISTA: core::ops::Range<u32> = 6000..7600;
+
+/// Picks the profile for a build number: the newest one that is not newer. For [`VISTA`] the nearest one, that of Windows 7.
 pub(crate) fn profile_for(build: u32) -> Option<&'static Profile> {
     // The first builds of Windows 10 and 11 come before those that the profiles are named after.
     const FIRST: &[(u32, &Profile)] = &[
-        (7600, Profile::NT6),
+        (VISTA.start, Profile::NT6),
         (9200, Profile::WIN8),
         (9600, Profile::WIN81),
         (10240, Profile::WIN10),
@@ -84,6 +86,7 @@ mod tests {
     fn builds_pick_their_generation() {
         for (build, name) in [
             (3790, "ros"),
+            (6002, "nt6"),
             (7601, "nt6"),
             (9200, "win8"),
             (9600, "win81"),
@@ -95,7 +98,7 @@ mod tests {
         ] {
             assert_eq!(profile_for(build).unwrap().name, name);
         }
-        assert!([2600, 3789, 3791, 6003].iter().all(|build| profile_for(*build).is_none()));
+        assert!([2600, 3789, 3791, 5999].iter().all(|build| profile_for(*build).is_none()));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Callback objects found in images made by hand.
 
+mod boot;
 mod clean;
 mod damaged;
 mod hostile;

@@ -58,7 +58,9 @@ layout! {
         /// `PF_*` processor features.
         0x274 ProcessorFeatures: [u8; 64],
         /// Not modeled.
-        0x2B4 _Fill2B4: [u32; 5],
+        0x2B4 _Fill2B4: [u32; 4],
+        /// Number of the boot, on Windows 10 and later; what lies there before is zero.
+        0x2C4 BootId: u32,
         /// Expiry of an evaluation copy.
         0x2C8 SystemExpirationDate: i64,
         /// `VER_SUITE_*` bits.

@@ -8,15 +8,19 @@ const WORDS: &[&str] = &[
     "address",
     "at",
     "base",
+    "code",
     "context",
     "header",
     "kernel",
     "lock",
+    "parameters",
     "registration",
     "routine",
     "security_descriptor",
     "size",
+    "system_time",
     "thread",
+    "up_time",
 ];
 
 /// Renders an inspection, one document ending in a newline.
@@ -68,16 +72,19 @@ fn value(found: &Inspection) -> Result<Value, serde_json::Error> {
     Ok(value)
 }
 
+fn hex(value: &mut Value) {
+    if let Some(number) = value.as_u64() {
+        *value = Value::String(format!("{number:#x}"));
+    }
+}
+
 fn hex_fields(value: &mut Value) {
     match value {
         Value::Object(map) => {
             for (key, value) in map.iter_mut() {
                 match value {
-                    Value::Number(number) if WORDS.contains(&key.as_str()) => {
-                        if let Some(number) = number.as_u64() {
-                            *value = Value::String(format!("{number:#x}"));
-                        }
-                    }
+                    Value::Number(_) if WORDS.contains(&key.as_str()) => hex(value),
+                    Value::Array(words) if WORDS.contains(&key.as_str()) => words.iter_mut().for_each(hex),
                     other => hex_fields(other),
                 }
             }

@@ -6,6 +6,7 @@
 mod csv;
 mod json;
 mod table;
+mod time;
 mod windbg;
 
 pub use csv::{COLUMNS, csv};
@@ -15,7 +16,7 @@ pub use windbg::windbg;
 
 use std::fmt::Write as _;
 
-use record::{Anomaly, Because, Evidence, FoundListener, Inspection, Severity, Value};
+use record::{Anomaly, Because, Evidence, FoundBoot, FoundListener, Inspection, Severity, Value};
 
 use crate::text::printable;
 
@@ -91,6 +92,11 @@ fn head(found: &Inspection) -> String {
         told(&found.modules, u64::to_string),
         told(&found.unloaded, |unloaded| unloaded.len().to_string())
     );
+    if let Value::Known(check) = &found.bugcheck {
+        let parameters: Vec<String> = check.parameters.iter().map(|word| format!("{word:#x}")).collect();
+        let _ = writeln!(out, "bugcheck {}, parameters {}", nt::BugCheck(check.code), parameters.join(", "));
+    }
+    let _ = writeln!(out, "{}", boot(&found.boot));
     let waiters = told(&found.waiters, |waiters| {
         let threads: Vec<String> = waiters.iter().map(|waiter| address(waiter.thread)).collect();
         if threads.is_empty() { "none".to_owned() } else { threads.join(" ") }
@@ -106,6 +112,24 @@ fn head(found: &Inspection) -> String {
         );
     }
     out
+}
+
+/// Tells the boot in a line.
+fn boot(boot: &FoundBoot) -> String {
+    let id = told(&boot.id, u32::to_string);
+    match (boot.time(), boot.system_time.get(), boot.up_time.get()) {
+        (Some(booted), Some(taken), Some(up)) => format!(
+            "booted {}, taken {} later at {} (by {}); boot id {id}",
+            time::moment(booted),
+            time::duration(up),
+            time::moment(taken),
+            printable(&boot.times_from)
+        ),
+        _ => format!(
+            "booted at a time {}; boot id {id}",
+            told(&boot.system_time, |_| "that is contradictory".into())
+        ),
+    }
 }
 
 /// Findings, remnants, notes and the verdict, at the bottom of the texts.

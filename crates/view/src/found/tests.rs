@@ -1,7 +1,7 @@
 //! Every format over one small inspection with everything in it.
 
 use super::*;
-use record::{Confidence, FoundObject, Remnant, UnloadedRange, ViewResult, Waiter};
+use record::{Confidence, FoundBugcheck, FoundObject, Remnant, UnloadedRange, ViewResult, Waiter};
 
 fn anomaly_of(kind: &str, weight: Severity) -> Anomaly {
     Anomaly {
@@ -63,6 +63,14 @@ fn inspection() -> Inspection {
         build: Value::Known(26100),
         profile: "win11-24h2".to_owned(),
         profile_because: "the image is of build 26100".to_owned(),
+        bugcheck: Value::Known(FoundBugcheck { code: 0xD1, parameters: [0x10, 2, 0, 0xffff_f802_7000_1000] }),
+        boot: FoundBoot {
+            id: Value::Known(77),
+            // 2026-11-24 12:34:56.7 UTC.
+            system_time: Value::Known(134_399_972_967_000_000),
+            up_time: Value::Known(36_610_000_000),
+            times_from: "KUSER_SHARED_DATA".to_owned(),
+        },
         kernel: Value::Known(0xffff_f802_5900_0000),
         modules: Value::Known(10),
         unloaded: Value::Known(vec![UnloadedRange {
@@ -102,6 +110,8 @@ fn the_debuggers_dialect_has_every_field_and_reason() {
     for line in [
         "MEMORY.DMP: Windows crash dump, full (type 1), build 26100, read as win11-24h2 because the image is of build 26100",
         "kernel at fffff802`59000000, loaded modules: 10, unloaded modules: 1",
+        "bugcheck DRIVER_IRQL_NOT_LESS_OR_EQUAL (0xD1), parameters 0x10, 0x2, 0x0, 0xfffff80270001000",
+        "booted 2026-11-24 11:33:55Z, taken 1 h 01 min 01 s later at 2026-11-24 12:34:56Z (by KUSER_SHARED_DATA); boot id 77",
         "view list       2 objects; head named by a symbol, at 0xfffff80259202000",
         "Object: ffffb08f`3c000100  Type: Callback",
         "    ObjectHeader: ffffb08f`3c0000d0",
