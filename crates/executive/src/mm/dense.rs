@@ -36,10 +36,18 @@ pub(super) struct Kind {
 }
 
 impl Kind {
+    /// All of it in one word, which is not zero: a block in use has a bit for that.
+    const fn word(self) -> u64 {
+        (self.tag as u64) << 16 | (self.pool_type as u64) << 8 | self.pool as u64
+    }
+
     fn position(self) -> u64 {
-        mixed(u64::from(self.tag) << 16 | u64::from(self.pool_type) << 8 | self.pool as u64)
+        mixed(self.word())
     }
 }
+
+/// How many kinds are found without the table.
+const RECENT: usize = 16;
 
 /// All kinds that were ever seen, and what happened under their tags.
 #[derive(Default)]
@@ -47,6 +55,8 @@ pub(super) struct Kinds {
     /// With the place of the statistics.
     all: Vec<(Kind, usize)>,
     table: HashTable<u32>,
+    /// Kinds that were asked for lately, as words, and their numbers.
+    recent: [(u64, u32); RECENT],
     statistics: Vec<TagStatistics>,
     /// Where the statistics of a tag are, for paged pool or not.
     by_tag: BTreeMap<(u32, bool), usize>,
@@ -55,6 +65,16 @@ pub(super) struct Kinds {
 impl Kinds {
     /// Returns the number of a kind, a new one if need be.
     pub(super) fn number(&mut self, kind: Kind) -> u32 {
+        let word = kind.word();
+        let recent = (word.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 60) as usize % RECENT;
+        if self.recent[recent].0 != word {
+            self.recent[recent] = (word, self.look_up(kind));
+        }
+        self.recent[recent].1
+    }
+
+    #[cold]
+    fn look_up(&mut self, kind: Kind) -> u32 {
         let all = &mut self.all;
         let position = kind.position();
         if let Some(&known) = self.table.find(position, |&number| all[number as usize].0 == kind) {
@@ -70,9 +90,24 @@ impl Kinds {
         number
     }
 
-    /// Returns the statistics that a kind's blocks count in.
-    pub(super) fn statistics(&mut self, kind: u32) -> &mut TagStatistics {
-        &mut self.statistics[self.all[kind as usize].1]
+    /// Returns the kind of a number.
+    pub(super) fn kind(&self, number: u32) -> Kind {
+        self.all[number as usize].0
+    }
+
+    /// Counts a new block of a kind.
+    pub(super) fn count(&mut self, kind: u32, bytes: usize) {
+        let statistics = &mut self.statistics[self.all[kind as usize].1];
+        statistics.allocations += 1;
+        statistics.bytes += bytes;
+        statistics.peak_bytes = statistics.peak_bytes.max(statistics.bytes);
+    }
+
+    /// Counts a block of a kind that is gone.
+    pub(super) fn uncount(&mut self, kind: u32, bytes: usize) {
+        let statistics = &mut self.statistics[self.all[kind as usize].1];
+        statistics.frees += 1;
+        statistics.bytes -= bytes;
     }
 
     /// Returns all statistics, by tag.
@@ -105,17 +140,23 @@ impl Packed {
             && entry.base + HEADER == block.address
             && entry.total == total(block.bytes, zone)
             && block.address.is_multiple_of(POOL_BLOCK);
-        if !plain || block.bytes >> BYTES_BITS != 0 || block.sequence >> SEQUENCE_BITS != 0 {
-            return None;
-        }
-        if kind >> KIND_BITS != 0 {
+        if plain { Self::of(block.address, block.bytes, block.sequence, kind) } else { None }
+    }
+
+    /// Packs an ordinary block, if it can be.
+    pub(super) fn of(address: usize, bytes: usize, sequence: u64, kind: u32) -> Option<Self> {
+        if bytes >> BYTES_BITS != 0 || sequence >> SEQUENCE_BITS != 0 || kind >> KIND_BITS != 0 {
             return None;
         }
         let packed = Self {
-            place: (block.address as u64) << ADDRESS_SHIFT & !KIND_MASK | u64::from(kind),
-            rest: block.sequence << BYTES_BITS | block.bytes as u64,
+            place: (address as u64) << ADDRESS_SHIFT & !KIND_MASK | u64::from(kind),
+            rest: sequence << BYTES_BITS | bytes as u64,
         };
-        (packed.address() == block.address).then_some(packed)
+        (packed.address() == address).then_some(packed)
+    }
+
+    pub(super) const fn bytes(self) -> usize {
+        (self.rest & ((1 << BYTES_BITS) - 1)) as usize
     }
 
     pub(super) const fn is_none(self) -> bool {
@@ -134,9 +175,8 @@ impl Packed {
 
     /// Unpacks, where `zone` bytes follow each block.
     pub(super) fn entry(self, kinds: &Kinds, zone: usize) -> Entry {
-        let (kind, _) = kinds.all[self.kind() as usize];
-        let address = self.address();
-        let bytes = (self.rest & ((1 << BYTES_BITS) - 1)) as usize;
+        let kind = kinds.kind(self.kind());
+        let (address, bytes) = (self.address(), self.bytes());
         let block = PoolBlock {
             address,
             bytes,

@@ -17,7 +17,7 @@ pub(super) const BEHIND: usize = POOL_BLOCK;
 /// Most bytes that are looked at before and behind a block.
 const LOOKED_AT: usize = 128;
 /// What zones hold, and fresh blocks. As a pointer it is no canonical address.
-const GARBAGE: u8 = 0xA5;
+pub(super) const GARBAGE: u8 = 0xA5;
 /// What freed blocks hold. As a pointer it is no canonical address either.
 const FREED: u8 = 0xDD;
 /// Longest block whose garbage is written: filling memory that nobody touches would cost the host a page each.
@@ -53,7 +53,7 @@ fn first_other(range: Range<usize>, expected: u8) -> Option<usize> {
     None
 }
 
-fn fill(range: Range<usize>, value: u8) {
+pub(super) fn fill(range: Range<usize>, value: u8) {
     if !range.is_empty() {
         // SAFETY: callers pass ranges inside one block of the platform that nobody else uses.
         unsafe { bytes_at(range.start).write_bytes(value, range.len()) };

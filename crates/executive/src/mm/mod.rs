@@ -17,6 +17,7 @@ mod guard;
 mod host;
 mod misuse;
 mod pool;
+mod quick;
 mod registry;
 #[cfg(test)]
 mod tests;

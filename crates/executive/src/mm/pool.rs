@@ -22,7 +22,7 @@ use crate::raw::{Live, field};
 use crate::{Executive, Origin, Platform, PoolKind};
 
 /// Bit of `POOL_HEADER.PoolType` that marks a block in use.
-const IN_USE: u8 = 0x02;
+pub(super) const IN_USE: u8 = 0x02;
 /// `POOL_TYPE` bit of the cache-aligned pools.
 const CACHE_ALIGNED: u32 = 0x04;
 /// Bytes in a cache line.
@@ -71,8 +71,13 @@ pub(super) const fn highest(pool: PoolKind) -> Irql {
 
 /// Returns `POOL_HEADER.BlockSize` of a block with `bytes` bytes, rounded up. A large block's size does not fit; Windows writes no
 /// header there at all.
-fn units(bytes: usize) -> u8 {
+pub(super) fn units(bytes: usize) -> u8 {
     u8::try_from((bytes + HEADER) / POOL_BLOCK).unwrap_or(0)
+}
+
+/// Tells whether a request asks for nothing but memory that shares pages.
+pub(super) const fn is_plain(request: &PoolRequest) -> bool {
+    request.bytes <= LONGEST_SMALL - POOL_BLOCK && request.pool_type & (CACHE_ALIGNED | POOL_QUOTA) == 0
 }
 
 /// Returns the part of the header that is looked at.
@@ -132,6 +137,9 @@ impl<P: Platform> Executive<P> {
         let irql = self.platform().irql();
         if irql > highest(pool) {
             self.bad_request(request, pool, irql.0);
+        }
+        if let Some(block) = self.allocate_own(request, pool) {
+            return block;
         }
         let Some(entry) = self.allocate_block(request, pool) else { return ptr::null_mut() };
         let body = ptr::with_exposed_provenance_mut::<c_void>(entry.block.address);
@@ -276,6 +284,10 @@ impl<P: Platform> Executive<P> {
     /// As for [`ExFreePoolWithTag`](Self::ExFreePoolWithTag).
     pub unsafe fn free_pool(&self, block: *mut c_void, tag: u32, caller: u64) {
         let address = block.addr();
+        // SAFETY: the same promise.
+        if unsafe { self.free_own(address, tag, caller) } {
+            return;
+        }
         let irql = self.platform().irql();
         let taken = self.registry().with(|registry| {
             registry.take(address, caller, |entry| {

@@ -87,22 +87,22 @@ pub(super) struct Freed {
 
 #[derive(Default)]
 pub(crate) struct Registry {
-    kinds: Kinds,
+    pub(super) kinds: Kinds,
     /// The kernel's own blocks, of which there may be very many.
-    own: Blocks,
+    pub(super) own: Blocks,
     /// All others.
     blocks: BTreeMap<usize, Entry>,
     /// Remembered freed blocks of the kernel's own.
-    own_freed: Graves,
+    pub(super) own_freed: Graves,
     /// All other remembered freed blocks by when they were freed, and by address.
     freed: BTreeMap<u64, usize>,
     freed_by_address: BTreeMap<usize, Freed>,
     /// Freed blocks that share pages and whose memory the platform does not have back yet, oldest first.
     waiting: VecDeque<Freed>,
     waiting_bytes: usize,
-    sequence: u64,
+    pub(super) sequence: u64,
     /// Bytes behind blocks that share pages.
-    zone: usize,
+    pub(super) zone: usize,
 }
 
 /// What `mm` keeps in the executive's globals.
@@ -131,20 +131,22 @@ impl Registry {
         entry.block.sequence = self.sequence;
         self.sequence += 1;
         let block = entry.block;
-        self.own_freed.remove(block.address);
-        if !self.freed.is_empty()
-            && let Some(freed) = self.freed_by_address.remove(&block.address)
-        {
-            self.freed.remove(&freed.when);
-        }
+        self.forget_freed(block.address);
         let kind = self.kind(&entry);
-        let statistics = self.kinds.statistics(kind);
-        statistics.allocations += 1;
-        statistics.bytes += block.bytes;
-        statistics.peak_bytes = statistics.peak_bytes.max(statistics.bytes);
+        self.kinds.count(kind, block.bytes);
         let packed = Packed::new(&entry, kind, self.zone);
         if packed.is_none_or(|packed| !self.own.insert(packed)) {
             self.blocks.insert(block.address, entry);
+        }
+    }
+
+    /// Forgets the freed block at an address that is in use again.
+    pub(super) fn forget_freed(&mut self, address: usize) {
+        self.own_freed.remove(address);
+        if !self.freed.is_empty()
+            && let Some(freed) = self.freed_by_address.remove(&address)
+        {
+            self.freed.remove(&freed.when);
         }
     }
 
@@ -206,9 +208,7 @@ impl Registry {
     }
 
     fn count_free(&mut self, entry: Entry, kind: u32, by: u64) -> Freed {
-        let statistics = self.kinds.statistics(kind);
-        statistics.frees += 1;
-        statistics.bytes -= entry.block.bytes;
+        self.kinds.uncount(kind, entry.block.bytes);
         let freed = Freed { entry, by, when: self.sequence };
         self.sequence += 1;
         freed
