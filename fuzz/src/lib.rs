@@ -1,6 +1,6 @@
 //! What every fuzz target does with an image: keep the promises of the reader, then look for the kernel.
 
-use ringbell_inspect::{FindOptions, Kernel, MemoryImage, ScanOptions, scan};
+use ringbell_inspect::{FindOptions, Kernel, MemoryImage, Options, ScanOptions, inspect, scan};
 
 /// Most bytes of an image; what is behind them is cut off. Everything a reader knows fits, and small images are tried often.
 const MOST: usize = 0xA000;
@@ -37,6 +37,11 @@ pub fn read(image: &MemoryImage, length: u64) {
     let kernel = Kernel::find(image, FindOptions::default());
     if let Some(pe) = &kernel.image {
         let _ = pe.exports(kernel.memory());
+    }
+    if image.physical().is_none() {
+        // A triage dump: its carve goes through the captured ranges, and what it leads to is the fuzzer's as well.
+        let found = inspect("fuzz", image, &kernel, &Options::default());
+        assert!(found.objects.iter().all(|object| object.evidence.count() > 0));
     }
 }
 

@@ -56,8 +56,8 @@ enum Hit {
 
 /// Looks at memory from `at` on. Everything of interest lies at multiples of 16.
 fn look(bytes: &[u8], at: u64, hits: &mut Vec<Hit>) {
-    let skip = (at.next_multiple_of(16) - at) as usize;
-    let at = at + skip as u64;
+    let skip = (at.wrapping_neg() & 0xF) as usize;
+    let at = at.wrapping_add(skip as u64);
     let Some(bytes) = bytes.get(skip..) else { return };
     for (index, unit) in bytes.as_chunks::<16>().0.iter().enumerate() {
         let [a, b, c, d, e, f, g, h, ..] = *unit;
@@ -114,9 +114,10 @@ pub(crate) fn carve(
             for range in image.captured_ranges() {
                 let mut at = range.start;
                 while at < range.end && hits.len() < MAX_HITS {
-                    // Cut at multiples of 16, so that nothing of interest is cut in two.
-                    let next = (at + PAGE_SIZE) & !0xF;
-                    let (bytes, _) = memory.bytes(at, (range.end.min(next) - at) as usize);
+                    // Cut at multiples of 16, so that nothing of interest is cut in two. A range may end where addresses do.
+                    let next =
+                        (at & !0xF).checked_add(PAGE_SIZE).map_or(range.end, |next| next.min(range.end));
+                    let (bytes, _) = memory.bytes(at, (next - at) as usize);
                     look(&bytes, at, &mut hits);
                     at = next;
                 }

@@ -43,3 +43,19 @@ fn a_dump_without_pool_memory_says_so() {
         found.partial
     );
 }
+
+#[test]
+fn a_range_may_end_where_addresses_do() {
+    let world = World::booted(Era::TwentyFourH2);
+    let object = world.named("PowerState");
+    let dump = world.triage(&[(object.block.header, 0xA0), (world.kernel_routine(0), 0x1800)]);
+    let blocks = u32::from_le_bytes(dump[0x2078..0x207C].try_into().unwrap()) as usize;
+    // The last byte of all addresses is in no range: a range ends before it at the latest.
+    for from_the_end in [0x1801, 0x17FF, 0x1008, 0x1001, 0x1000, 0xFFF, 0x11, 0x10, 9, 1] {
+        let mut moved = dump.clone();
+        moved[blocks + 0x10..blocks + 0x18].copy_from_slice(&u64::wrapping_neg(from_the_end).to_le_bytes());
+        let found = look(moved);
+        assert_eq!(found.objects.len(), 1, "{from_the_end:#x}");
+        assert_eq!(at(&found, object.body).evidence.count(), 1);
+    }
+}
