@@ -95,16 +95,17 @@ impl Bitmap {
         None
     }
 
-    /// Returns the run that begins exactly at an address.
-    pub(crate) fn at(&self, address: u64) -> Option<Run> {
+    /// Returns the run that begins exactly at an address. Not more than `most` bytes of it are counted, up to the end of a
+    /// page: a read of eight bytes need not know how far memory goes on.
+    pub(crate) fn at(&self, address: u64, most: u64) -> Option<Run> {
         let page = address >> 12;
         if !self.names(page) {
             return None;
         }
         let rank = self.rank(page);
         let left = self.available.checked_sub(rank).filter(|&left| left > 0)?;
-        let pages = self.ones_from(page).min(left);
         let skip = address & 0xFFF;
+        let pages = self.ones_from(page, skip.saturating_add(most).div_ceil(0x1000).min(MAX_PIECE)).min(left);
         Some(Run { first: address, length: pages * 0x1000 - skip, offset: self.base + rank * 0x1000 + skip })
     }
 
@@ -121,13 +122,13 @@ impl Bitmap {
             word = self.word(index);
         }
         let found = index * 64 + u64::from(word.trailing_zeros());
-        self.at((found << 12).max(address))
+        self.at((found << 12).max(address), u64::MAX)
     }
 
-    /// Returns how many set bits follow each other from one on, up to [`MAX_PIECE`].
-    fn ones_from(&self, page: u64) -> u64 {
+    /// Returns how many set bits follow each other from one on, up to `most` or a few more.
+    fn ones_from(&self, page: u64, most: u64) -> u64 {
         let mut count = 0;
-        while count < MAX_PIECE {
+        while count < most {
             let at = page + count;
             let ones = u64::from((self.word(at / 64) >> (at % 64)).trailing_ones());
             count += ones;
@@ -144,5 +145,32 @@ impl Bitmap {
             .checked_sub(1)
             .and_then(|last| self.page_of_rank(last))
             .map_or(0, |page| (page + 1) << 12)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_read_does_not_count_how_far_memory_goes_on() {
+        let bitmap = Bitmap::new(vec![u64::MAX; 2048], 2048 * 64, 0x4000, u64::MAX);
+        let lengths =
+            [1, 8, 0xFFF, 0x1000, 0x1001, u64::MAX].map(|most| bitmap.at(0x3008, most).unwrap().length);
+        let near = (64 - 3) * 0x1000 - 8;
+        assert_eq!(lengths, [near, near, near, near, near, (64 * 1024 + 61) * 0x1000 - 8]);
+        assert_eq!(bitmap.at(0x3008, 62 * 0x1000).unwrap().length, near + 64 * 0x1000);
+        assert_eq!(bitmap.at_or_after(0).unwrap().length, 64 * 1024 * 0x1000);
+    }
+
+    #[test]
+    fn what_the_file_lacks_ends_a_run_however_much_is_asked_for() {
+        let bitmap = Bitmap::new(vec![0b0111_0111], 64, 0x4000, 4);
+        for most in [1, 0x1000, u64::MAX] {
+            let run = bitmap.at(0x4010, most).unwrap();
+            assert_eq!((run.first, run.length, run.offset), (0x4010, 0xFF0, 0x7010));
+            assert_eq!(bitmap.at(0x5000, most), None, "the file ends");
+            assert_eq!(bitmap.at(0x3000, most), None, "no bit");
+        }
     }
 }

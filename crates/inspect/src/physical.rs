@@ -36,11 +36,11 @@ impl FilePhysical {
         self.source
     }
 
-    /// Returns the run that begins exactly at an address.
-    fn at(&self, address: u64) -> Option<Run> {
+    /// Returns the run that begins exactly at an address, or so much of it as a read of `most` bytes asks for.
+    fn at(&self, address: u64, most: u64) -> Option<Run> {
         match &self.map {
             Map::Runs(runs) => runs.at_or_after(address).filter(|run| run.first == address),
-            Map::Bitmap(bitmap) => bitmap.at(address),
+            Map::Bitmap(bitmap) => bitmap.at(address, most),
         }
     }
 
@@ -66,8 +66,9 @@ impl Physical for FilePhysical {
         while read < buffer.len() {
             let at = address.saturating_add(read as u64);
             let missing = |why| PartialRead { read, missing: Missing { address: at, why } };
-            let Some(run) = self.at(at) else { return Err(missing(self.why_absent(at))) };
-            let length = run.length.min((buffer.len() - read) as u64) as usize;
+            let left = (buffer.len() - read) as u64;
+            let Some(run) = self.at(at, left) else { return Err(missing(self.why_absent(at))) };
+            let length = run.length.min(left) as usize;
             self.source
                 .read_exact_at(run.offset, &mut buffer[read..read + length])
                 .map_err(|error| missing(Why::Unreadable(error.kind())))?;
@@ -92,7 +93,7 @@ impl Physical for FilePhysical {
     }
 
     fn contains(&self, address: u64) -> bool {
-        self.at(address).is_some()
+        self.at(address, 1).is_some()
     }
 
     fn gather(&self, range: Range<u64>, buffer: &mut [u8], pieces: &mut Vec<Piece>) -> Option<u64> {

@@ -14,6 +14,7 @@ use super::header::{Header, counted_string};
 use super::kind::Kind;
 use super::shape::{Shape, offset};
 use super::words;
+use crate::fields::u64_at;
 use crate::memory::{Memory, MemoryExt as _, Missing};
 
 /// The most entries of all directories.
@@ -167,8 +168,13 @@ impl Walker<'_> {
         let mut entries = Vec::new();
         let mut seen = BTreeSet::new();
         let shown = if path.is_empty() { "\\" } else { path };
+        // All buckets at once where they are all there.
+        let whole = self.memory.array::<{ 8 * NUMBER_HASH_BUCKETS }>(directory).ok();
         for bucket in 0..NUMBER_HASH_BUCKETS as u64 {
-            let mut next = self.memory.u64(directory.wrapping_add(8 * bucket));
+            let mut next = match &whole {
+                Some(buckets) => Ok(u64_at(buckets, 8 * bucket as usize)),
+                None => self.memory.u64(directory.wrapping_add(8 * bucket)),
+            };
             loop {
                 let at = match next {
                     Ok(0) => break,
