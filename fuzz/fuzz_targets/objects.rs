@@ -1,7 +1,7 @@
 //! The walkers over kernel memory: a machine made by hand whose pools, directories and lists the fuzzer rewrites.
 //!
-//! Each ten bytes of input are one patch: where, what kind of value, the value. Half of the kinds are pointers into the same
-//! memory, because random ones lead nowhere.
+//! The first byte picks the version. Each ten bytes behind it are one patch: where, what kind of value, the value. Half of
+//! the kinds are pointers into the same memory, because random ones lead nowhere.
 #![no_main]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,25 @@ use std::sync::LazyLock;
 
 use record::Inspection;
 use ringbell_inspect::{FindOptions, Kernel, MemoryImage, Options, diff, inspect};
-use synth::{Dump, Era, World, plan};
+use synth::{CallbackSpec, Dump, Era, World, plan};
+
+/// Builds a machine with one of each kind of thing and few of them: what a walker meets a second time only takes time.
+fn small(era: Era) -> World {
+    let mut world = World::bare(era);
+    world.driver("acpi.sys");
+    world.unload("WdBoot.sys", 0xFFFF_F802_5E00_0000, 0x1_0000);
+    let context = world.take(false, 0x100, *b"Vndr").start;
+    let power = world.callback(CallbackSpec::named("PowerState"));
+    world.register(power.body, world.kernel_routine(0), 0);
+    world.register(power.body, world.module("acpi.sys").at(0x1100), context);
+    let alone = world.callback(CallbackSpec { multiple: false, ..CallbackSpec::named("LicensingData") });
+    world.register(alone.body, world.kernel_routine(1), 0);
+    world.callback(CallbackSpec { permanent: false, ..CallbackSpec::named("BootDriver") });
+    let unnamed = world.callback(CallbackSpec::unnamed(true));
+    world.register(unnamed.body, world.kernel_routine(3), 0);
+    world.port("PowerPort", unnamed.body);
+    world
+}
 
 struct Base {
     dump: Vec<u8>,
@@ -18,8 +36,11 @@ struct Base {
     clean: Inspection,
 }
 
-static BASE: LazyLock<Base> = LazyLock::new(|| {
-    let mut world = World::booted(Era::TwentyFourH2);
+/// The newest, one without a list of all objects, and one with plain type indexes and hashes of single characters.
+static BASES: LazyLock<[Base; 3]> =
+    LazyLock::new(|| [Era::TwentyFourH2, Era::Seven, Era::EightOne].map(|era| base(small(era))));
+
+fn base(mut world: World) -> Base {
     let variables = world.at(plan::rva::MODULES & !0xFFF);
     let patched: BTreeMap<u64, u64> = [(plan::NONPAGED, 8), (plan::PAGED, 4), (variables, 3)]
         .into_iter()
@@ -48,7 +69,7 @@ static BASE: LazyLock<Base> = LazyLock::new(|| {
     let clean = look(dump.clone());
     assert!(clean.weighty() == 0 && !clean.objects.is_empty() && clean.partial.is_empty());
     Base { dump, words, clean }
-});
+}
 
 fn look(bytes: Vec<u8>) -> Inspection {
     let image = MemoryImage::from_bytes(bytes).expect("the header is not touched");
@@ -57,7 +78,8 @@ fn look(bytes: Vec<u8>) -> Inspection {
 }
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    let base = &*BASE;
+    let Some((pick, data)) = data.split_first() else { return };
+    let base = &BASES[usize::from(*pick) % BASES.len()];
     let mut bytes = base.dump.clone();
     for patch in data.chunks_exact(10).take(64) {
         let pick = |at: usize| usize::from(u16::from_le_bytes([patch[at], patch[at + 1]])) % base.words.len();

@@ -15,7 +15,7 @@ use crate::limits::limit;
 use crate::memory::{PAGE_SIZE, Physical, Piece};
 
 /// Bytes read at once: one system call's worth that still fits the second-level cache.
-const CHUNK: usize = 256 << 10;
+const CHUNK: usize = limit(256 << 10, 32 << 10) as usize;
 /// Bytes of physical address space that a thread takes at once.
 const STRETCH: u64 = 64 << 20;
 /// The most threads: reading a file does not get faster with more.
