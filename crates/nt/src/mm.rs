@@ -81,6 +81,8 @@ pub const NonPagedPoolNx: u32 = 0x200;
 pub const POOL_ZERO_ALLOCATION: u32 = 0x400;
 /// `POOL_TYPE` bit: charge the current process.
 pub const POOL_QUOTA: u32 = 0x8;
+/// `POOL_TYPE` bit of the routines that charge anyway: return null instead of raising. The value is that of [`POOL_QUOTA`].
+pub const POOL_QUOTA_FAIL_INSTEAD_OF_RAISE: u32 = 0x8;
 /// `POOL_TYPE` bit: raise instead of returning null.
 pub const POOL_RAISE_IF_ALLOCATION_FAILURE: u32 = 0x10;
 

@@ -20,6 +20,10 @@ pub(crate) struct TestHost {
     solo: Solo,
     pub(crate) forbidden: Cell<(u64, u64)>,
     pub(crate) tracing: Cell<bool>,
+    /// Whether every call that can fail does.
+    pub(crate) failing: Cell<bool>,
+    /// How often it was asked.
+    pub(crate) asked: Cell<u32>,
     pub(crate) stalled: Cell<i64>,
     pub(crate) threads: RefCell<Vec<(NonNull<ETHREAD>, ThreadBody)>>,
     current: Cell<Option<NonNull<KTHREAD>>>,
@@ -213,6 +217,15 @@ impl Host for TestHost {
     fn tracing(&self) -> bool {
         self.tracing.get()
     }
+
+    fn injects(&self) -> bool {
+        self.failing.get()
+    }
+
+    fn fails(&self, _: &str) -> bool {
+        self.asked.set(self.asked.get() + 1);
+        self.failing.get()
+    }
 }
 
 /// What every call returns to, in a test.
@@ -237,6 +250,8 @@ impl Rig {
             }),
             forbidden: Cell::new((0, 0)),
             tracing: Cell::new(false),
+            failing: Cell::new(false),
+            asked: Cell::new(0),
             stalled: Cell::new(0),
             threads: RefCell::default(),
             current: Cell::new(None),

@@ -70,6 +70,58 @@ fn a_driver_that_gives_everything_back_is_left_alone_and_its_hidden_path_is_trie
 }
 
 #[test]
+fn a_call_that_raises_is_made_to_and_one_that_nobody_catches_is_found() {
+    let search = search("fault-raised");
+    // Asked to return, the first returns NULL; the second raises.
+    assert_eq!(search.failed, 2);
+    let [find] = &search.finds[..] else { panic!("{:?}", search.finds) };
+    assert_eq!(find.fault.export, "ExAllocatePoolWithQuotaTag");
+    assert!(find.path[0].contains("(Raised+"), "{:?}", find.path);
+    let [complaint] = &find.complaints[..] else { panic!("{:?}", find.complaints) };
+    assert_eq!(complaint.what, "bugcheck SYSTEM_THREAD_EXCEPTION_NOT_HANDLED (0x7E)");
+    assert!(complaint.place.contains("(Raised+"), "{complaint:?}");
+    let said = "ExAllocatePoolWithQuotaTag was made to fail: STATUS_INSUFFICIENT_RESOURCES";
+    assert!(complaint.message.contains(said), "{complaint:?}");
+    let Ending::Bugcheck(check) = &find.report.ending else { panic!("{:?}", find.report.ending) };
+    assert_eq!(check.parameters[0], 0xC000_009A);
+    let again = replay("fault-raised", FaultPlan::At(find.fault.clone()));
+    assert_eq!((&again.ending, &again.events), (&find.report.ending, &find.report.events));
+}
+
+#[test]
+fn a_driver_that_catches_every_exception_is_left_alone() {
+    let search = search("fault-near-raised");
+    assert!(search.finds.is_empty(), "{:?}", search.finds);
+    assert_eq!(search.failed, 6);
+    let expected = [
+        ("ExAllocatePoolWithQuotaTag", Some(0xC000_009A)),
+        ("ExAllocatePoolWithTagPriority", Some(0xC000_009A)),
+        ("ExAllocatePool2", Some(0xC000_009A)),
+        // Returns NULL, and the driver raises by itself.
+        ("IoAllocateMdl", Some(0xC000_009A)),
+        ("MmProbeAndLockPages", Some(0xC000_0005)),
+        ("ProbeForRead", Some(0xC000_0005)),
+    ];
+    for (number, (export, code)) in (1..).zip(expected) {
+        let report = replay("fault-near-raised", FaultPlan::Number(number));
+        let failed = report.events.iter().find_map(|event| match &event.what {
+            What::FallibleCall { fault, failed: true } => Some(fault.export.as_str()),
+            _ => None,
+        });
+        assert_eq!(failed, Some(export));
+        let raised = report.events.iter().find_map(|event| match &event.what {
+            What::ExceptionRaised { code, .. } => Some(*code),
+            _ => None,
+        });
+        assert_eq!(raised, code, "{export}");
+        let taken = report.events.iter().any(|event| matches!(event.what, What::ExceptionHandled { .. }));
+        assert!(taken, "{export}");
+        assert_eq!(report.ending, Ending::Finished, "{export}");
+        assert!(report.findings.is_empty(), "{export}: {:?}", report.findings);
+    }
+}
+
+#[test]
 fn a_limit_leaves_calls_untried_and_says_so() {
     let search = fail_each(&scenario("fault-near-handled"), 1, |_, _, _| {}).unwrap();
     assert_eq!((search.failed, search.left), (1, 3));

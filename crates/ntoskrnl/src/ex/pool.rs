@@ -2,7 +2,10 @@
 //! audit can say whose a block was.
 
 use executive::mm::PoolRequest;
-use nt::{NTSTATUS, POOL_FLAG_RAISE_ON_FAILURE, POOL_QUOTA, POOL_RAISE_IF_ALLOCATION_FAILURE, tag};
+use nt::{
+    NTSTATUS, POOL_FLAG_RAISE_ON_FAILURE, POOL_QUOTA, POOL_QUOTA_FAIL_INSTEAD_OF_RAISE,
+    POOL_RAISE_IF_ALLOCATION_FAILURE, tag,
+};
 
 use crate::export::Address;
 use crate::kernel::Kernel;
@@ -45,7 +48,7 @@ pub(crate) fn ExAllocatePoolWithTagPriority(
 /// Allocates pool in the name of the current process. Raises unless the type carries
 /// `POOL_QUOTA_FAIL_INSTEAD_OF_RAISE`, which has the value of the bit that marks such a block.
 pub(crate) fn ExAllocatePoolWithQuotaTag(k: &Kernel, pool_type: u32, bytes: usize, tag: u32) -> Address {
-    allocate(k, pool_type | POOL_QUOTA, bytes, tag, pool_type & POOL_QUOTA == 0)
+    allocate(k, pool_type | POOL_QUOTA, bytes, tag, pool_type & POOL_QUOTA_FAIL_INSTEAD_OF_RAISE == 0)
 }
 
 /// The same without a tag.
