@@ -255,6 +255,7 @@ fn rb015_each_misuse_of_pool_is_caught_and_the_near_miss_is_spared() {
         ("rb015-overrun", 0xC1, "somebody wrote past the end of a pool block, at offset 45"),
         ("rb015-overrun-page", 0xD6, "(OverrunPage+0x1f) wrote past the end of a pool block, at offset 48"),
         ("rb015-underrun", 0xC1, "somebody wrote before a pool block, at offset -20"),
+        ("rb015-underrun-byte", 0xC1, "somebody wrote before a pool block, at offset -1, found when"),
         ("rb015-use-after-free", 0xD5, "(UseAfterFree+0x38) read a freed pool block, at offset 8"),
         ("rb015-wrong-tag", 0xC2, "freed a pool block with the tag `Rng2`"),
         ("rb015-free-inside", 0xC2, "freed an address inside of or beside a pool block, at offset 16"),

@@ -53,6 +53,7 @@ const CASES: &[Case] = &[
     case(15, &["rb015-overrun"], &[15], &["rb015-near-edges"]),
     case(15, &["rb015-overrun-page"], &[15], &["rb015-near-edges"]),
     case(15, &["rb015-underrun"], &[15], &["rb015-near-edges"]),
+    case(15, &["rb015-underrun-byte"], &[15], &["rb015-near-edges"]),
     case(15, &["rb015-use-after-free"], &[15], &["rb015-near-edges"]),
     case(15, &["rb015-wrong-tag"], &[15], &["rb015-near-edges"]),
     case(15, &["rb015-free-inside"], &[15], &["rb015-near-edges"]),

@@ -17,8 +17,9 @@ pub(crate) const RULE: Rule = Rule {
     fix: "keep to the size that was asked for, free each block once, with its own tag and at an IRQL its pool allows, and make \
           sure that nobody has a pointer to it any more",
     detection: "what a driver allocates lies on pages of its own, at their end, with a page behind it that nobody can touch, and \
-                its pages go when it is freed; what lies before a block and what rounding leaves behind it is looked at when it \
-                is freed, when a driver leaves and at the end; a read before a block is not noticed, and of more than 8,192 \
+                its pages go when it is freed; what lies before a block, each byte of its header too, and what rounding to 16 bytes leaves behind it is looked \
+                at when it is freed, when a driver leaves and at the end; a read before a block, and one of the up to 15 bytes that \
+                rounding leaves, is not noticed, and of more than 8,192 \
                 live blocks (128 of paged pool), of one above 256 KiB and of the kernel's own only writes close by are",
     check,
 };

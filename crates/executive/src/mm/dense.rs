@@ -131,12 +131,13 @@ pub(super) struct Packed {
 
 impl Packed {
     /// Packs a block, if it is one that can be: with its header at the platform's address, `zone` bytes behind it and none that some
-    /// alignment asked for, and of ordinary size.
+    /// alignment asked for, of ordinary size, and billed to nobody.
     pub(super) fn new(entry: &Entry, kind: u32, zone: usize) -> Option<Self> {
         let block = &entry.block;
         let plain = block.caller == 0
             && !entry.apart
             && !entry.told
+            && entry.header[size_of::<u64>()..] == [0; size_of::<u64>()]
             && entry.base + HEADER == block.address
             && entry.total == total(block.bytes, zone)
             && block.address.is_multiple_of(POOL_BLOCK);

@@ -96,7 +96,7 @@ impl Entry {
     pub(super) fn damage(&self) -> Option<(PoolWrong, usize)> {
         let header = self.block.address - HEADER;
         // SAFETY: the block is live, so the header before it is ours to read.
-        let found = unsafe { bytes_at(header).cast::<u64>().read_volatile() }.to_ne_bytes();
+        let found = unsafe { bytes_at(header).cast::<[u8; HEADER]>().read_volatile() };
         if found != self.header
             && let Some(offset) = found.iter().zip(&self.header).position(|(found, written)| found != written)
         {

@@ -80,10 +80,10 @@ pub(super) const fn is_plain(request: &PoolRequest) -> bool {
     request.bytes <= LONGEST_SMALL - POOL_BLOCK && request.pool_type & (CACHE_ALIGNED | POOL_QUOTA) == 0
 }
 
-/// Returns the part of the header that is looked at.
-fn header_bytes(bytes: usize, pool_type: u8, tag: u32) -> [u8; 8] {
-    let [a, b, c, d] = tag.to_le_bytes();
-    [0, 0, units(bytes), pool_type, a, b, c, d]
+/// Returns the header as it is written. `billed` is `POOL_HEADER.ProcessBilled`.
+fn header_bytes(bytes: usize, pool_type: u8, tag: u32, billed: u64) -> [u8; HEADER] {
+    let low = u64::from_le_bytes([0, 0, units(bytes), pool_type, 0, 0, 0, 0]) | u64::from(tag) << 32;
+    (u128::from(low) | u128::from(billed) << 64).to_le_bytes()
 }
 
 impl Entry {
@@ -93,7 +93,7 @@ impl Entry {
         Self {
             base: block.address - HEADER,
             total: super::dense::total(block.bytes, zone),
-            header: header_bytes(bytes, pool_type, block.tag),
+            header: header_bytes(bytes, pool_type, block.tag, 0),
             apart: false,
             told: false,
             block,
@@ -204,7 +204,7 @@ impl<P: Platform> Executive<P> {
             },
             base: start,
             total,
-            header: header_bytes(bytes, pool_type, request.tag),
+            header: header_bytes(bytes, pool_type, request.tag, billed.expose_provenance() as u64),
             apart,
             told: false,
         };

@@ -24,7 +24,7 @@ struct Own {
     total: usize,
 }
 
-/// Returns the part of the header that is looked at, as one word.
+/// Returns the first word of the header. The second is zero: nobody is billed.
 fn header_word(bytes: usize, pool_type: u8, tag: u32) -> u64 {
     let units = units(bytes.max(1).next_multiple_of(POOL_BLOCK));
     u64::from(tag) << 32 | u64::from(pool_type) << 24 | u64::from(units) << 16
@@ -85,11 +85,11 @@ impl Registry {
             own = Own { pool: kind.pool, total: total(bytes, zone) };
             let header = ptr::with_exposed_provenance_mut(address - HEADER);
             // SAFETY: the block is live, so the header before it is ours to read.
-            let header: Live<u64> = unsafe { Live::new(header) };
+            let header: Live<[u64; 2]> = unsafe { Live::new(header) };
             bytes != 0
                 && (tag == 0 || same_tag(tag, kind.tag))
                 && irql <= highest(kind.pool)
-                && header.get() == header_word(bytes, kind.pool_type, kind.tag)
+                && header.get() == [header_word(bytes, kind.pool_type, kind.tag), 0]
                 && rest(address, bytes).is_none_or(|(last, used)| word(last.get()) >> used == PATTERN >> used)
                 && zone_of(address, bytes, zone).is_none_or(|behind| word(behind.get()) == PATTERN)
         })?;

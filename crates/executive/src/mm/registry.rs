@@ -68,7 +68,7 @@ pub(super) struct Entry {
     pub(super) base: usize,
     pub(super) total: usize,
     /// The header as it was written.
-    pub(super) header: [u8; 8],
+    pub(super) header: [u8; size_of::<nt::POOL_HEADER>()],
     /// Whether the block has pages of its own, with others around them that nobody can touch.
     pub(super) apart: bool,
     /// Whether an event told that it is damaged.

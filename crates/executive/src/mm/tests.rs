@@ -138,6 +138,37 @@ fn an_overwritten_header_is_noticed() {
     assert!(check.reason.to_string().contains("header"));
 }
 
+/// Every byte of the header, of a driver's block and of the kernel's own, plain and billed to a process, in each pool.
+#[test]
+fn each_byte_before_a_block_is_compared() {
+    let executive = boot();
+    for pool_type in [NonPagedPool, NonPagedPoolNx, PagedPool] {
+        for (pool_type, caller) in [
+            (pool_type, 0),
+            (pool_type, 0xABCD),
+            (pool_type | nt::POOL_QUOTA, 0),
+            (pool_type | nt::POOL_QUOTA, 0xABCD),
+        ] {
+            for back in 1..=16 {
+                let request = super::PoolRequest { pool_type, bytes: 40, tag: TAG, caller };
+                let block = executive.allocate_pool(&request);
+                let byte = block.cast::<u8>().wrapping_sub(back);
+                // SAFETY: the header is there; this is what a driver's underrun does.
+                let was = unsafe { byte.read() };
+                // SAFETY: as above.
+                unsafe { byte.write(was ^ 0x5A) };
+                // SAFETY: refused.
+                let check = bugcheck(|| unsafe { executive.free_pool(block, TAG, 0xABCD) });
+                assert_eq!(check.code, BugCheck::BAD_POOL_HEADER, "{back} of {pool_type:#x} by {caller:#x}");
+                // SAFETY: as above.
+                unsafe { byte.write(was) };
+                // SAFETY: allocated above; it is whole again.
+                unsafe { executive.free_pool(block, TAG, 0xABCD) };
+            }
+        }
+    }
+}
+
 #[test]
 fn paged_pool_is_not_for_dispatch_level() {
     let executive = boot();
