@@ -8,6 +8,8 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use record::Registers;
+
 use crate::plan::{KERNEL_IMAGE, PAGE};
 
 /// Guest memory to be written: whole pages with one protection.
@@ -46,6 +48,8 @@ pub struct Facts {
     pub bugcheck: u32,
     /// Its parameters.
     pub parameters: [u64; 4],
+    /// Registers of what trapped last, where the machine died of that.
+    pub registers: Option<Registers>,
 }
 
 /// Bytes of `DUMP_HEADER64`.
@@ -173,8 +177,14 @@ fn header(facts: &Facts, pages: u64) -> Vec<u8> {
     put(0x090, &pages.to_le_bytes());
     put(0x098, &FIRST_PAGE.to_le_bytes());
     put(0x0A0, &pages.to_le_bytes());
-    // No context and no exception: the machine was looked at from outside.
+    // No exception, and a context only where the machine died of a trap: otherwise it was looked at from outside.
     put(0x348, &[0; 0xF98 - 0x348]);
+    if let Some(registers) = &facts.registers {
+        context(registers).into_iter().for_each(|(at, word)| put(0x348 + at, &word.to_le_bytes()));
+        // ContextFlags: control and integer registers. The flags are 32 bits wide, behind the selectors.
+        put(0x348 + 0x30, &0x0010_0003_u32.to_le_bytes());
+        put(0x348 + 0x44, &(registers.rflags as u32).to_le_bytes());
+    }
     put(0xF98, &1_u32.to_le_bytes());
     put(0xFA0, &(HEADER as u64 + pages * PAGE).to_le_bytes());
     put(0xFA8, &0_u64.to_le_bytes());
@@ -182,6 +192,15 @@ fn header(facts: &Facts, pages: u64) -> Vec<u8> {
     put(0xFB0, b"written by Ringbell; the kernel lies in the lower half");
     put(0x1030, &facts.up_time.to_le_bytes());
     bytes
+}
+
+/// Where the registers stand in the x64 `CONTEXT` of `winnt.h`.
+fn context(registers: &Registers) -> [(usize, u64); 17] {
+    let Registers {
+        rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15, rip, ..
+    } = *registers;
+    let order = [rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15, rip];
+    std::array::from_fn(|index| (0x78 + 8 * index, order[index]))
 }
 
 /// The page with `KDDEBUGGER_DATA64`.

@@ -34,6 +34,14 @@ impl Machine {
         match *self {}
     }
 
+    pub fn keep_remains(&mut self) -> Result<(), MachineError> {
+        match *self {}
+    }
+
+    pub fn has_remains(&self) -> bool {
+        match *self {}
+    }
+
     pub fn never_fork(&mut self) -> Result<(), MachineError> {
         match *self {}
     }

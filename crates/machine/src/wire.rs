@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Regions,
     /// Give up forking.
     NeverFork,
+    /// When the machine dies, stay and show its memory.
+    Stay,
     /// Send guest memory that was listed.
     Read { address: u64, bytes: u32 },
     /// Fork off a process that goes on with these settings and, where there is one, this order of threads. A byte with descriptors follows: the new process's shared
@@ -87,6 +89,9 @@ pub(crate) enum Reply {
     Finished { last: Option<Snapshot>, stubs_called: Vec<(String, u64)> },
     /// Not done, and why; the machine lives on.
     Refused(String),
+    /// The machine died, last words say how, and its process stays to show what memory holds: from here on the parent sends address and
+    /// length (eight bytes each, little-endian) and is sent how many of those bytes can be read, in eight bytes, and the bytes.
+    Dead,
 }
 
 /// Returns the message for `value`.
@@ -98,6 +103,14 @@ pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {
         bytes[..4].copy_from_slice(&(length as u32).to_le_bytes());
     }
     bytes
+}
+
+/// Writes the message that the machine died as the answer to question `number`. Allocates nothing.
+pub(crate) fn encode_death(number: u64, room: &mut [u8; 32]) -> Option<&[u8]> {
+    let (length, body) = room.split_at_mut(4);
+    let used = postcard::to_slice(&(number, Reply::Dead), body).ok()?.len();
+    length.copy_from_slice(&(used as u32).to_le_bytes());
+    room.get(..4 + used)
 }
 
 /// Takes the first message out of `buffer`, if it is complete.
@@ -137,6 +150,18 @@ mod tests {
         buffer.push(7);
         assert!(matches!(decode(&mut buffer), Ok(Some(Reply::Refused(text))) if text == "no"));
         assert_eq!(buffer, [7]);
+    }
+
+    #[test]
+    fn a_death_is_a_message_like_others() {
+        for number in [0, 7, u64::MAX] {
+            let mut room = [0xAA; 32];
+            let mut bytes = encode_death(number, &mut room).unwrap().to_vec();
+            assert_eq!(bytes, encode(&(number, Reply::Dead)));
+            assert!(
+                matches!(decode::<(u64, Reply)>(&mut bytes), Ok(Some((read, Reply::Dead))) if read == number)
+            );
+        }
     }
 
     #[test]

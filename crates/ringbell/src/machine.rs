@@ -106,9 +106,24 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// [`MachineError::Ended`] where the machine died, [`MachineError::Write`] where `out` failed.
+    /// [`MachineError::Ended`] where the machine died and nothing [remains](Machine::keep_remains) of it, [`MachineError::Write`] where `out` failed.
     pub fn dump(&mut self, out: &mut impl std::io::Write) -> Result<(), MachineError> {
         self.inner.dump(out)
+    }
+
+    /// Makes the kernel process stay when the machine dies, so that [`Machine::dump`] writes the dump of a bugcheck or a hang, with memory as it
+    /// was then. Nothing of the machine runs any more.
+    ///
+    /// # Errors
+    ///
+    /// [`MachineError::Ended`] where the machine died.
+    pub fn keep_remains(&mut self) -> Result<(), MachineError> {
+        self.inner.keep_remains()
+    }
+
+    /// Returns whether the machine has died and can be dumped all the same.
+    pub fn has_remains(&self) -> bool {
+        self.inner.has_remains()
     }
 
     /// Asks a driver to leave: `DriverUnload`, departure audit, and the image is gone.

@@ -210,21 +210,19 @@ fn python() -> Option<PathBuf> {
     candidates.into_iter().find(has_package)
 }
 
-#[test]
-fn the_python_package_reads_the_same_bytes() {
+/// Lets the package read a dump that has these modules, and returns what it says. `None` where it is not there and need not be.
+fn read_by_python(name: &str, dump: &[u8]) -> Option<String> {
     let Some(python) = python() else {
         assert!(
             std::env::var_os("RINGBELL_REQUIRE_ALL").is_none(),
             "no Python with the package `kdmp_parser`; `.ci/run` installs it, or set RINGBELL_PYTHON"
         );
         eprintln!("skipped: no Python with the package `kdmp_parser`");
-        return;
+        return None;
     };
-    let (_, dump) = alive_and_dumped(Profile::DEFAULT);
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python.dmp");
-    std::fs::write(&path, &dump).unwrap();
-    let pages = (dump.len() - 0x2000) / 0x1000;
-    let image = MemoryImage::from_bytes(dump).unwrap();
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, dump).unwrap();
+    let image = MemoryImage::from_bytes(dump.to_vec()).unwrap();
     let kernel = Kernel::find(&image, FindOptions::default());
     let bases: Vec<String> = kernel.modules.iter().map(|module| format!("{:#x}", module.base)).collect();
     assert_eq!(bases.len(), 2, "the kernel and the driver");
@@ -232,8 +230,18 @@ fn the_python_package_reads_the_same_bytes() {
     let output = std::process::Command::new(python).arg(script).arg(&path).args(&bases).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(said.trim(), format!("type 1, root 0x1000, {pages} pages, 2 modules"));
     std::fs::remove_file(path).unwrap();
+    let pages = (dump.len() - 0x2000) / 0x1000;
+    let expected = format!("type 1, root 0x1000, {pages} pages, 2 modules, bugcheck ");
+    Some(said.trim().strip_prefix(&expected).unwrap_or_else(|| panic!("{said}")).to_owned())
+}
+
+#[test]
+fn the_python_package_reads_the_same_bytes() {
+    let (_, dump) = alive_and_dumped(Profile::DEFAULT);
+    if let Some(bugcheck) = read_by_python("python.dmp", &dump) {
+        assert_eq!(bugcheck, "0x0 0x0 0x0 0x0 0x0", "a machine that lives");
+    }
 }
 
 /// Plays one bundled driver, with a dump to `name`, and returns where that is.
@@ -256,20 +264,206 @@ fn leftovers() -> bool {
         .any(|entry| entry.unwrap().file_name().to_string_lossy().contains(&format!("left.dmp{own}")))
 }
 
-#[test]
-fn a_machine_that_died_leaves_no_dump_and_the_one_that_was_there() {
-    let (path, report) = played("fastfail.sys", "died-left.dmp");
-    let report = report.unwrap();
-    assert!(matches!(report.ending, record::Ending::Bugcheck(_)));
-    assert!(report.dump.is_none() && !path.exists());
+/// Looks into a dump of a machine that died: no alarm, and the objects that the same machine had before the driver came.
+fn inspected(dump: Vec<u8>) -> record::Inspection {
+    let image = MemoryImage::from_bytes(dump).unwrap();
+    let kernel = Kernel::find(&image, FindOptions::default());
+    let found = inspect::inspect("machine.dmp", &image, &kernel, &Options::default());
+    assert!(found.partial.is_empty(), "{:?}", found.partial);
+    assert_eq!(found.weighty(), 0, "{:?}", found.anomalies().collect::<Vec<_>>());
+    found
+}
 
+#[test]
+fn a_bugcheck_is_dumped_with_code_parameters_and_objects() {
+    let fresh = Machine::boot(Config::default()).unwrap().snapshot().unwrap();
+    for driver in [
+        "bugcheck.sys",
+        "fastfail.sys",
+        "divide-by-zero.sys",
+        "corrupt-event.sys",
+        "double-free.sys",
+        // Dies when it is asked to leave: the machine had been dumped before, and is dumped again.
+        "fault-in-unload.sys",
+    ] {
+        let name = format!("{driver}-left.dmp");
+        let (path, report) = played(driver, &name);
+        let report = report.unwrap();
+        let record::Ending::Bugcheck(check) = &report.ending else { panic!("{driver}: {:?}", report.ending) };
+        assert_eq!(report.dump.as_deref(), path.to_str(), "{driver}");
+        let dump = std::fs::read(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+
+        for dump in [as_bitmap(&dump), dump.clone()] {
+            let found = inspected(dump);
+            let there = found.bugcheck.known().unwrap_or_else(|| panic!("{driver}: {:?}", found.bugcheck));
+            assert_eq!((there.code, there.parameters), (check.code, check.parameters), "{driver}");
+            let text = view::found::windbg(&found);
+            assert!(text.contains(&format!("\nbugcheck {}, ", nt::BugCheck(check.code))), "{text}");
+            for object in &fresh.objects {
+                let there = found.objects.iter().find(|it| it.address == object.address);
+                let there = there.unwrap_or_else(|| panic!("{driver}: {object:?}"));
+                assert_eq!(there.name.known().cloned(), object.name, "{driver}");
+                assert!(there.listeners.len() >= object.listeners.len(), "{driver}");
+            }
+        }
+        if let Some(read) = read_by_python(&format!("python-{name}"), &dump) {
+            let words = [u64::from(check.code)].into_iter().chain(check.parameters);
+            assert_eq!(
+                read,
+                words.map(|word| format!("{word:#x}")).collect::<Vec<_>>().join(" "),
+                "{driver}"
+            );
+        }
+        let theirs = kdmp_parser::parse::KernelDumpParser::with_reader(Cursor::new(dump)).unwrap();
+        let header = theirs.headers();
+        assert_eq!(header.bug_check_code, check.code, "{driver}");
+        assert_eq!(header.bug_check_code_parameters, check.parameters, "{driver}");
+        if let Some(registers) = check.registers {
+            let context = theirs.context_record();
+            assert_eq!(
+                (context.rip, context.rsp, context.r15),
+                (registers.rip, registers.rsp, registers.r15)
+            );
+        }
+    }
+    assert!(!leftovers());
+}
+
+/// What the registers and parameters of the death lead to is in the dump, too: the exception that Windows' 0x7E names.
+#[test]
+fn what_the_parameters_of_a_bugcheck_lead_to_is_in_its_dump() {
+    let (path, report) = played("divide-by-zero.sys", "exception-left.dmp");
+    let report = report.unwrap();
+    let record::Ending::Bugcheck(check) = &report.ending else { panic!("{:?}", report.ending) };
+    assert_eq!((check.code, check.parameters[0]), (0x7E, 0xC000_0094));
+    let image = MemoryImage::from_bytes(std::fs::read(&path).unwrap()).unwrap();
+    let kernel = Kernel::find(&image, FindOptions::default());
+    let mut record = [0; 0x18];
+    kernel.memory().read(check.parameters[2], &mut record).unwrap();
+    assert_eq!(record[..4], 0xC000_0094_u32.to_le_bytes(), "ExceptionCode");
+    assert_eq!(record[0x10..], check.parameters[1].to_le_bytes(), "ExceptionAddress");
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn the_same_bugcheck_gives_the_same_dump() {
+    let dumps = [1, 2].map(|number| {
+        let (path, report) = played("divide-by-zero.sys", &format!("twin-{number}-left.dmp"));
+        assert!(report.unwrap().reproducible.yes);
+        let dump = std::fs::read(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        dump
+    });
+    assert!(dumps[0] == dumps[1]);
+}
+
+#[test]
+fn a_deadlock_and_a_hang_are_dumped_as_machines_that_ran() {
+    for (driver, deadlock) in [("deadlock-abandoned.sys", true), ("endless-loop.sys", false)] {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{driver}-left.dmp"));
+        let config = if deadlock {
+            Config::default()
+        } else {
+            Config { timeout: std::time::Duration::from_secs(3), ..Config::default() }
+        };
+        let play = ringbell::Play {
+            config,
+            drivers: vec![(driver.into(), image(driver))],
+            dump: Some(path.clone()),
+            ..ringbell::Play::default()
+        };
+        let report = play.run().unwrap();
+        let record::Ending::Hang(hang) = &report.ending else { panic!("{driver}: {:?}", report.ending) };
+        assert_eq!(hang.deadlock, deadlock, "{driver}");
+        assert_eq!(report.dump.as_deref(), path.to_str(), "{driver}");
+        let found = inspected(std::fs::read(&path).unwrap());
+        assert_eq!(found.bugcheck.known(), None, "{driver}");
+        assert!(found.objects.len() >= 14, "{driver}");
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+fn processors_at_the_same_time_are_stopped_for_the_dump_of_a_bugcheck() {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("parallel-left.dmp");
+    let play = ringbell::Play {
+        config: Config { processors: 4, parallel: true, ..Config::default() },
+        drivers: vec![("divide-by-zero.sys".into(), image("divide-by-zero.sys"))],
+        dump: Some(path.clone()),
+        ..ringbell::Play::default()
+    };
+    let report = play.run().unwrap();
+    let record::Ending::Bugcheck(check) = &report.ending else { panic!("{:?}", report.ending) };
+    let found = inspected(std::fs::read(&path).unwrap());
+    assert_eq!(found.bugcheck.known().map(|it| it.parameters), Some(check.parameters));
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_machine_that_is_not_asked_to_stay_ends_at_once() {
+    let mut machine = Machine::boot(Config::default()).unwrap();
+    machine.load("fastfail.sys", &image("fastfail.sys")).unwrap_err();
+    assert!(machine.has_ended() && !machine.has_remains());
+    let mut out = Vec::new();
+    assert!(matches!(machine.dump(&mut out), Err(ringbell::MachineError::Ended)));
+    assert!(out.is_empty());
+    assert!(matches!(machine.finish().ending, record::Ending::Bugcheck(_)));
+}
+
+#[test]
+fn a_dead_machine_is_dumped_once_more_and_does_nothing_else() {
+    let mut machine = Machine::boot(Config::default()).unwrap();
+    machine.keep_remains().unwrap();
+    machine.load("fastfail.sys", &image("fastfail.sys")).unwrap_err();
+    assert!(machine.has_ended() && machine.has_remains());
+    assert!(matches!(machine.snapshot(), Err(ringbell::MachineError::Ended)));
+    let [mut first, mut second] = [Vec::new(), Vec::new()];
+    machine.dump(&mut first).unwrap();
+    machine.dump(&mut second).unwrap();
+    assert!(first == second && first.starts_with(b"PAGEDU64"));
+    assert!(matches!(machine.finish().ending, record::Ending::Bugcheck(_)));
+}
+
+#[test]
+fn a_kernel_process_that_was_killed_leaves_the_dump_that_was_there() {
     let (path, report) = played("listener.sys", "kept-left.dmp");
     assert_eq!(report.unwrap().dump.as_deref(), path.to_str());
     let before = std::fs::read(&path).unwrap();
-    assert!(before.starts_with(b"PAGEDU64"));
-    assert!(played("fastfail.sys", "kept-left.dmp").1.unwrap().dump.is_none());
+    let endless = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../drivers/bin/endless-loop.sys");
+    let child = std::process::Command::new(env!("CARGO_BIN_EXE_ringbell"))
+        .arg("run")
+        .arg(endless)
+        .args(["--timeout", "600s", "--dump"])
+        .arg(&path)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The kernel process is the command's only child; it is killed while the driver loops.
+    let kernel = loop {
+        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap();
+        let Some(kernel) = children.split_whitespace().next().map(str::to_owned) else {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            continue;
+        };
+        let name = std::fs::read_to_string(format!("/proc/{kernel}/cmdline")).unwrap_or_default();
+        if name.starts_with("ringbell-kernel")
+            && std::fs::read_to_string(format!("/proc/{kernel}/maps"))
+                .unwrap_or_default()
+                .contains("1020010000-")
+        {
+            break kernel;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    };
+    assert!(std::process::Command::new("kill").args(["-KILL", &kernel]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("because the kernel process is gone, and memory with it\nhint: the file that is there is older than this run\n"), "{said}");
+    assert!(said.contains("ended from outside, by signal 9"), "{said}");
     assert!(std::fs::read(&path).unwrap() == before);
-    assert!(!leftovers());
     std::fs::remove_file(path).unwrap();
 }
 

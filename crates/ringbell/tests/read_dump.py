@@ -2,7 +2,7 @@
 
 usage: read_dump.py DUMP MODULE_BASE...
 
-The place of each page is computed here from the header, without the package. Prints `type T, root R, N pages, M modules`, or what differs.
+The place of each page is computed here from the header, without the package. Prints `type T, root R, N pages, M modules, bugcheck CODE PARAMETER...`, or what differs.
 """
 
 import struct
@@ -40,7 +40,10 @@ def main():
         page = bytes(dump.read_virtual_page(base) or b"")
         if physical is None or page != pages[physical // PAGE] or page[:2] != b"MZ":
             sys.exit(f"no image at {base:#x}, which was translated to {physical}")
-    print(f"type 1, root {root:#x}, {len(pages)} pages, {len(bases)} modules")
+    header = dump.header
+    words = [header.BugCheckCode, *header.BugCheckCodeParameter]
+    bugcheck = " ".join(f"{word:#x}" for word in words)
+    print(f"type 1, root {root:#x}, {len(pages)} pages, {len(bases)} modules, bugcheck {bugcheck}")
 
 
 main()

@@ -10,7 +10,7 @@ use record::Event;
 use super::last_words::{Kind, Pen};
 use super::ring::Writer;
 use super::shared::Shared;
-use super::{exit, offspring, sys};
+use super::{exit, memory, offspring, sys};
 use crate::wire::{self, Command, Reply};
 
 /// Connection to the parent.
@@ -90,6 +90,32 @@ impl Channel {
     pub(crate) fn send(&self, reply: &Reply) {
         if (&self.stream).write_all(&wire::encode(&(self.asked.get(), reply))).is_err() {
             sys::exit_now(exit::ORPHAN);
+        }
+    }
+
+    /// Says that the machine died, and shows guest memory until the parent is gone. Callable from a signal handler: nothing is allocated.
+    pub(crate) fn show_remains(&self) {
+        let mut room = [0; 32];
+        let Some(death) = wire::encode_death(self.asked.get(), &mut room) else { return };
+        if (&self.stream).write_all(death).is_err() {
+            return;
+        }
+        let (mut address, mut bytes) = ([0; 8], [0; 8]);
+        while (&self.stream).read_exact(&mut address).is_ok() && (&self.stream).read_exact(&mut bytes).is_ok()
+        {
+            let address = u64::from_le_bytes(address);
+            let bytes = memory::readable(address, u64::from_le_bytes(bytes));
+            if (&self.stream).write_all(&bytes.to_le_bytes()).is_err() {
+                return;
+            }
+            let mut sent = 0;
+            while sent < bytes {
+                match sys::send_memory(self.stream.as_raw_fd(), address + sent, (bytes - sent) as usize) {
+                    Ok(count) => sent += count as u64,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(_) => return,
+                }
+            }
         }
     }
 

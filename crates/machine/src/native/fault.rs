@@ -10,7 +10,7 @@ use nt::BugCheck;
 use super::last_words::{Kind, Pen};
 use super::processor::{self, NOW};
 use super::stack::{self, From, Stack};
-use super::{exit, giant, ranges, sys, watch};
+use super::{exit, giant, ranges, remains, sys, watch};
 use crate::plan;
 
 /// Text without allocation; what does not fit is cut off.
@@ -106,6 +106,7 @@ fn finish(kind: Kind, write: impl FnOnce(&Pen<'_>)) -> ! {
         write(&pen);
         pen.done(kind);
     }
+    remains::show();
     sys::exit_now(exit::LAST_WORDS)
 }
 

@@ -5,7 +5,8 @@
 //! User Dispatch, the traps of `rdtsc` and `cpuid`. Handlers are the process's, and run in the thread that trapped.
 
 use std::io;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::world::World;
 use super::{confine, exit, giant, processor, sys};
@@ -40,6 +41,37 @@ fn live(world: &'static World, number: u8) {
     note_number(number);
     giant::enter();
     world.scheduler.serve();
+}
+
+/// Signal that stops a thread for good.
+const STOP: libc::c_int = libc::SIGUSR2;
+
+/// How many threads have stopped.
+static STOPPED: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn on_stop(_signal: libc::c_int, _info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
+    STOPPED.fetch_add(1, Ordering::Relaxed);
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// Stops the threads of the other processors where they are. One that serves a trap stops before it returns to driver code, so it is not waited for
+/// long. Callable from a signal handler.
+pub(super) fn stop_others() {
+    if !giant::is_on() || sys::handle_signal(STOP, on_stop).is_err() {
+        return;
+    }
+    let own = sys::thread_number();
+    let others =
+        || NUMBERS.iter().map(|number| number.load(Ordering::Relaxed)).filter(|&it| it != 0 && it != own);
+    others().for_each(|number| sys::signal_thread(number, STOP));
+    for _ in 0..100 {
+        if STOPPED.load(Ordering::Relaxed) >= others().count() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn note_number(processor: u8) {

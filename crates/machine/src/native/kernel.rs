@@ -8,7 +8,7 @@ use record::{Module, Symbol, What};
 use super::channel::Channel;
 use super::shared::Shared;
 use super::world::World;
-use super::{confine, driver, exit, fork, giant, host_thread, memory, parallel, sys, trap, watch};
+use super::{confine, driver, exit, fork, giant, host_thread, memory, parallel, remains, sys, trap, watch};
 use crate::wire::{Command, Reply};
 use crate::{Config, plan};
 
@@ -130,6 +130,10 @@ fn serve(world: &'static World, command: Command) -> Reply {
         }
         Command::NeverFork => {
             confine::give_up_processes();
+            Reply::Done
+        }
+        Command::Stay => {
+            remains::keep();
             Reply::Done
         }
         Command::Reseed { seed, schedule } => {

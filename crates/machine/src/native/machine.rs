@@ -161,7 +161,21 @@ impl Machine {
 
     /// Returns whether the machine is dead.
     pub fn has_ended(&self) -> bool {
-        self.process.stopped.is_some()
+        self.process.has_ended()
+    }
+
+    /// Makes the kernel process stay when the machine dies, so that [`dump`](Self::dump) still finds what memory holds.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the machine has ended.
+    pub fn keep_remains(&mut self) -> Result<(), MachineError> {
+        self.done(&Command::Stay)
+    }
+
+    /// Returns whether the machine is dead and [`dump`](Self::dump) can be called all the same.
+    pub fn has_remains(&self) -> bool {
+        self.process.has_remains()
     }
 
     pub(super) fn ask(&mut self, command: &Command) -> Result<Reply, MachineError> {

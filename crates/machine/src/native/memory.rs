@@ -83,15 +83,47 @@ pub(crate) fn accessible(id: u32) -> std::io::Result<Vec<Accessible>> {
     Ok(lines.filter(|part| plan::is_guest(part.base, part.size)).collect())
 }
 
+/// Below this lie guest memory and [`plan::HOST_STACKS`], whose addresses are the same in every run.
+const CHOSEN_BY_HOST: u64 = 0x100_0000_0000;
+
+/// Lists the memory of process `id` whose place the host chose, by address: host code and its data.
+///
+/// # Errors
+///
+/// The host does not show it.
+pub(crate) fn of_host(id: u32) -> std::io::Result<Vec<std::ops::Range<u64>>> {
+    let map = std::fs::read_to_string(format!("/proc/{id}/maps"))?;
+    let lines = map.lines().filter_map(range);
+    Ok(lines.filter(|range| range.start >= CHOSEN_BY_HOST).collect())
+}
+
+fn range(line: &str) -> Option<std::ops::Range<u64>> {
+    let (first, end) = line.split_once(' ')?.0.split_once('-')?;
+    let range = u64::from_str_radix(first, 16).ok()?..u64::from_str_radix(end, 16).ok()?;
+    (range.start < range.end).then_some(range)
+}
+
 /// Reads a line such as `1080000000-1080010000 rw-p 00000000 00:00 0`.
 fn accessible_line(line: &str) -> Option<Accessible> {
-    let (range, rest) = line.split_once(' ')?;
-    let (first, end) = range.split_once('-')?;
-    let base = u64::from_str_radix(first, 16).ok()?;
-    let size = u64::from_str_radix(end, 16).ok()?.checked_sub(base)?;
+    let std::ops::Range { start: base, end } = range(line)?;
+    let size = end - base;
+    let (_, rest) = line.split_once(' ')?;
     let rights = rest.as_bytes();
     let has = |at: usize, letter: u8| rights.get(at) == Some(&letter);
     has(0, b'r').then_some(Accessible { base, size, write: has(1, b'w'), execute: has(2, b'x') })
+}
+
+/// Returns how many of the `bytes` of guest memory at `address` can be read without a gap. Callable from a signal handler.
+pub(crate) fn readable(address: u64, bytes: u64) -> u64 {
+    if !address.checked_add(bytes).is_some_and(|_| plan::is_guest(address, bytes)) {
+        return 0;
+    }
+    let end = address + bytes;
+    let mut page = address & !(PAGE - 1);
+    while page < end && sys::is_readable(page) {
+        page += PAGE;
+    }
+    page.min(end).saturating_sub(address)
 }
 
 /// Copies guest memory. `None` where a part of it cannot be read.

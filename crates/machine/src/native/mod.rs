@@ -52,6 +52,7 @@ mod processor;
 mod random;
 mod ranges;
 mod registers;
+mod remains;
 mod ring;
 mod run;
 mod scenario;

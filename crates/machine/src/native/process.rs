@@ -71,6 +71,8 @@ pub(crate) struct Process {
     /// Questions asked so far; the kernel process counts them too and numbers its answers.
     asked: u64,
     pub(crate) stopped: Option<Stopped>,
+    /// Whether the machine is dead and its process stays to show what memory holds.
+    remains: bool,
     /// The signal to this very process that was the reason to end the kernel process.
     pub(crate) interrupted: Option<i32>,
 }
@@ -116,6 +118,7 @@ impl Process {
             tainted: None,
             asked: 0,
             stopped: None,
+            remains: false,
             interrupted: None,
         }
     }
@@ -129,7 +132,7 @@ impl Process {
         shared: Shared,
         limit: Duration,
     ) -> Result<Self, Unforked> {
-        if self.stopped.is_some() {
+        if self.has_ended() {
             return Err(Unforked::Ended);
         }
         shared.inherit(&self.shared);
@@ -187,7 +190,7 @@ impl Process {
     /// Sends `command` (if any) and waits at most `limit` for the answer. `None`: the process is no more, and
     /// `stopped` says how.
     pub(crate) fn exchange(&mut self, command: Option<&Command>, limit: Duration) -> Option<Reply> {
-        if self.stopped.is_some() {
+        if self.has_ended() {
             return None;
         }
         let deadline = Instant::now() + limit;
@@ -206,6 +209,10 @@ impl Process {
                 return None;
             }
             match self.hear() {
+                Ok(Some(Reply::Dead)) => {
+                    self.take_remains();
+                    return None;
+                }
                 Ok(Some(Reply::RingFull)) => {
                     self.drain();
                     outgoing.extend(wire::encode(&Command::GoOn));
@@ -235,6 +242,8 @@ impl Process {
 
     fn hear(&mut self) -> Result<Option<Reply>, String> {
         match wire::decode::<(u64, Reply)>(&mut self.incoming)? {
+            // Whichever question was the last, a machine that died answers no other.
+            Some((_, Reply::Dead)) => Ok(Some(Reply::Dead)),
             Some((number, _)) if number != self.asked => Err("an answer to another question".into()),
             answer => Ok(answer.map(|(_, reply)| reply)),
         }
@@ -303,15 +312,75 @@ impl Process {
                 if left.is_zero() || !self.turn(&mut Vec::new(), left) {
                     break;
                 }
+                // Answers that come too late are none.
+                while let Ok(Some(late)) = self.hear() {
+                    if matches!(late, Reply::Dead) && self.interrupted.is_none() {
+                        return self.take_remains();
+                    }
+                }
             }
         }
         self.reap(true);
+    }
+
+    /// Returns whether the machine is dead.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.remains || self.stopped.is_some()
+    }
+
+    /// Returns whether the machine is dead and [`remains`](Self::remains) can be asked for.
+    pub(crate) fn has_remains(&self) -> bool {
+        self.remains && self.stopped.is_none()
+    }
+
+    /// The process said that the machine died and that it stays.
+    fn take_remains(&mut self) {
+        self.drain();
+        self.drain_output();
+        if self.last_words_missing() {
+            self.tainted = Some("the kernel process said that it died and not how".into());
+            self.reap(false);
+        } else {
+            self.remains = true;
+        }
+    }
+
+    /// Reads guest memory of a machine that died. `None` where there is none, or less than was asked for.
+    pub(crate) fn remains(&mut self, address: u64, bytes: usize, limit: Duration) -> Option<Vec<u8>> {
+        if !self.has_remains() {
+            return None;
+        }
+        let deadline = Instant::now() + limit;
+        let mut outgoing = [address.to_le_bytes(), (bytes as u64).to_le_bytes()].concat();
+        loop {
+            if let Some(there) = self.incoming.first_chunk::<8>() {
+                if u64::from_le_bytes(*there) != bytes as u64 {
+                    break;
+                }
+                if self.incoming.len() >= 8 + bytes {
+                    let rest = self.incoming.split_off(8 + bytes);
+                    let mut answer = std::mem::replace(&mut self.incoming, rest);
+                    answer.drain(..8);
+                    return Some(answer);
+                }
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || interrupt::caught().is_some() || !self.turn(&mut outgoing, left) {
+                break;
+            }
+        }
+        self.reap(false);
+        None
     }
 
     /// Ends the process if it does not end by itself at once, and takes everything it left.
     pub(crate) fn reap(&mut self, expired: bool) {
         if self.stopped.is_some() {
             return;
+        }
+        if std::mem::take(&mut self.remains) {
+            // It stays until it is told that nobody asks any more. A failure means that it is gone.
+            let _ = self.stream.shutdown(std::net::Shutdown::Both);
         }
         let deadline = Instant::now() + GRACE;
         let end = offspring::open_process(self.id);

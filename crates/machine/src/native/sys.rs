@@ -212,6 +212,15 @@ pub(crate) fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// Sends memory from where it lies, and returns how much was taken. Linux copies it, and fails where it cannot be read: there is no reference
+/// to it. Callable from a signal handler.
+pub(crate) fn send_memory(socket: RawFd, address: u64, bytes: usize) -> io::Result<usize> {
+    let start = std::ptr::with_exposed_provenance::<libc::c_void>(address as usize);
+    // SAFETY: the kernel checks the address, and reads only.
+    let sent = unsafe { libc::send(socket, start, bytes, libc::MSG_NOSIGNAL) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
 /// Starts the periodic `SIGALRM`.
 pub(crate) fn start_ticks(milliseconds: u32) -> io::Result<()> {
     let period = libc::timeval { tv_sec: 0, tv_usec: i64::from(milliseconds) * 1000 };

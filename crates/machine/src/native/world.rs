@@ -136,6 +136,15 @@ pub(crate) fn pool_place(address: u64) -> Option<executive::mm::PoolPlace> {
     WORLD.get()?.kernel.get()?.executive().pool_place(address as usize)
 }
 
+/// Opens what is shut of guest memory, and shows it to the parent until that has seen enough. Called when the machine is dead. For trap
+/// handlers.
+pub(crate) fn show_remains() {
+    if let Some(world) = WORLD.get() {
+        world.open_paged();
+        world.channel.show_remains();
+    }
+}
+
 /// Records an event from a trap handler that is about to end the world.
 pub(crate) fn tell(what: What) {
     if let Some(world) = WORLD.get() {

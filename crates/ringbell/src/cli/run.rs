@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     /// Leave the drivers loaded at the end; there is no departure audit then
     #[arg(long)]
     keep_loaded: bool,
-    /// Write the machine as a Windows crash dump, after the last step and before the drivers leave; `ringbell inspect` reads it
+    /// Write the machine as a Windows crash dump, after the last step and before the drivers leave, or at a bugcheck, hang or deadlock; `ringbell inspect` reads it
     #[arg(long, value_name = "FILE")]
     dump: Option<PathBuf>,
     /// How the report is written
@@ -242,9 +242,18 @@ pub(super) fn play(scenario: &Scenario, format: Format) -> Result<Answer, Failur
     if let Some(path) = scenario.dump.as_ref().filter(|_| report.dump.is_none()) {
         let because = match report.ending {
             Ending::Finished => "the run stopped before",
-            _ => "the machine died before",
+            Ending::Died { .. } => "the kernel process is gone, and memory with it",
+            Ending::EventLimit { .. } => "the run was ended at the limit of events",
+            Ending::Interrupted { .. } => "the run was interrupted",
+            _ => "memory could not be read when the machine died",
         };
-        say(&format!("`{}` was not written, because {because}", file::shown(path)));
+        let hint = match path.is_file() {
+            true => "the file that is there is older than this run",
+            false => {
+                "run it again without `--dump` to see how it ends, or with the steps before the last one"
+            }
+        };
+        say(&format!("no dump was written to `{}`, because {because}\nhint: {hint}", file::shown(path)));
     }
     let text = match format {
         Format::Text => ringbell::story(&report),

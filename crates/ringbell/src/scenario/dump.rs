@@ -2,11 +2,66 @@
 //!
 //! A dump is written beside the file that it is to become and takes its name when it is whole: a run that dies, and a disk that is
 //! full, lose no dump that was there before. Only dumps are replaced. What is no file, such as a pipe or a device, is written to as it is.
+//!
+//! A machine is dumped after its last step, or when it dies, as Windows does at a bugcheck. Where it dies while its drivers leave, it has been dumped
+//! already, and the dump of its death takes the place of that one; a pipe or a device is not written to a second time.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+
+use ::machine::MachineError;
+
+use crate::Machine;
+
+/// The dumps of a run, which go to one file.
+#[derive(Debug)]
+pub(super) struct Dumps<'a> {
+    next: Option<DumpFile<'a>>,
+    /// Whether there is one.
+    pub(super) written: bool,
+}
+
+impl<'a> Dumps<'a> {
+    /// Makes sure that a dump can be written to `path`, where there is to be one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`DumpFile::open`].
+    pub(super) fn open(path: Option<&'a Path>) -> io::Result<Self> {
+        Ok(Self { next: path.map(DumpFile::open).transpose()?, written: false })
+    }
+
+    /// Dumps a machine that came to where it is to be dumped, or died on the way there.
+    ///
+    /// # Errors
+    ///
+    /// Those of what was `done`, and of the dump.
+    pub(super) fn after(
+        &mut self,
+        machine: &mut Machine,
+        done: Result<(), MachineError>,
+    ) -> Result<(), MachineError> {
+        let died = machine.has_remains();
+        if done.is_err() && !died {
+            return done;
+        }
+        let Some(mut file) = self.next.take() else { return done };
+        let (path, is_file) = (file.path, file.beside.is_some());
+        match machine.dump(file.writer()) {
+            // Nobody can read what the process would not show. How it ended is told all the same.
+            Err(MachineError::Ended) => return done.and(Err(MachineError::Ended)),
+            dumped => dumped?,
+        }
+        file.keep().map_err(MachineError::Write)?;
+        self.written = true;
+        if is_file && !died {
+            self.next = Some(DumpFile::open(path).map_err(MachineError::Write)?);
+        }
+        done
+    }
+}
 
 /// A dump that is to be written. Dropped before it is [`kept`](Self::keep), it leaves nothing behind.
 #[derive(Debug)]

@@ -53,8 +53,8 @@ pub struct Scenario {
     pub steps: Vec<Step>,
     /// What is expected of the whole run.
     pub expected: Expected,
-    /// Where to write the machine as a crash dump, after the last step and before the drivers leave. A machine that
-    /// died before leaves no file.
+    /// Where to write the machine as a crash dump, after the last step and before the drivers leave, or when it dies: with the
+    /// bugcheck in its header, where it was one. A kernel process that is killed leaves no file.
     pub dump: Option<PathBuf>,
     /// Whether the drivers stay loaded at the end. There is no departure audit then.
     pub keep_loaded: bool,

@@ -5,7 +5,7 @@ use std::fmt;
 use nt::NTSTATUS;
 use record::{Check, Ending, Event, FaultPlan, NotPlayed, Report, Snapshot, What};
 
-use super::dump::DumpFile;
+use super::dump::Dumps;
 use super::expect::{check, ending_words};
 use super::mistake::printable;
 use super::observe::Observer;
@@ -261,22 +261,25 @@ impl Scenario {
     /// somebody ends the kernel process from outside. What happened until then is in the error's report; the drivers that
     /// were loaded have been asked to leave all the same.
     pub fn run(&self) -> Result<Report, Stopped> {
-        let mut dump = self.dump.as_deref().map(DumpFile::open).transpose().map_err(MachineError::Write)?;
+        let mut dumps = Dumps::open(self.dump.as_deref()).map_err(MachineError::Write)?;
         let (done, place, report) = Machine::boot(self.config.clone()).map(|mut machine| {
             let mut player = Player::new();
-            let mut done = machine.never_fork().and_then(|()| player.play(&mut machine, &self.steps));
-            if done.is_ok()
-                && let Some(mut file) = dump.take()
-            {
-                let written = machine.dump(file.writer());
-                done = written.and_then(|()| file.keep().map_err(MachineError::Write));
+            let ready = machine.never_fork().and_then(|()| match self.dump {
+                Some(_) => machine.keep_remains(),
+                None => Ok(()),
+            });
+            let played = ready.and_then(|()| player.play(&mut machine, &self.steps));
+            let mut done = dumps.after(&mut machine, played);
+            if !self.keep_loaded {
+                let left = player.leave(&mut machine);
+                let left = if machine.has_remains() { dumps.after(&mut machine, left) } else { left };
+                done = done.and(left);
             }
-            let written = self.dump.as_ref().filter(|_| dump.is_none() && done.is_ok());
-            let left = if self.keep_loaded { Ok(()) } else { player.leave(&mut machine) };
             let place = player.place.clone();
             let mut report = self.judge(machine.finish(), player);
-            report.dump = written.map(|path| path.display().to_string());
-            (done.and(left), place, report)
+            report.dump =
+                dumps.written.then(|| self.dump.as_ref().map(|path| path.display().to_string())).flatten();
+            (done, place, report)
         })?;
         let report = Stopped::unless_played(done, place, report)?;
         match self.misfit(&report).filter(|_| !matches!(report.ending, Ending::Interrupted { .. })) {

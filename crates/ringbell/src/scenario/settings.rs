@@ -108,7 +108,7 @@ pub(super) const TOP: Keys = Keys {
             "dump",
             "a file",
             r#""machine.dmp""#,
-            "where to write the machine as a Windows crash dump, after the last step and before the drivers leave",
+            "where to write the machine as a Windows crash dump, after the last step and before the drivers leave, or when it dies",
         ),
         key(
             "rules",
