@@ -237,6 +237,12 @@ pub trait Platform {
         let _ = what;
     }
 
+    /// Does what the kernel does on its own account in the middle of a driver's call, such as making an object of its own at the first
+    /// use: what is told meanwhile is nobody's. A platform that tells who called does not name the driver then.
+    fn on_own_account(&self, deed: &mut dyn FnMut()) {
+        deed();
+    }
+
     /// Notes that the current thread begins to wait for `address` as a whole, where what it parks or spins on is only a part of
     /// that or stands for it; `None` ends what was noted last. Told for reports of deadlocks. Called at any IRQL.
     fn waits_for(&self, on: Option<(record::WaitKind, usize)>) {
@@ -380,6 +386,9 @@ impl<T: Platform + ?Sized> Platform for &T {
     }
     fn emit(&self, what: record::What) {
         (**self).emit(what);
+    }
+    fn on_own_account(&self, deed: &mut dyn FnMut()) {
+        (**self).on_own_account(deed);
     }
     fn waits_for(&self, on: Option<(record::WaitKind, usize)>) {
         (**self).waits_for(on);

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use record::{Ending, Report, Severity, UnloadOutcome};
-use ringbell::{Play, Ring};
+use ringbell::{Action, Play, Ring};
 
 fn bin() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../drivers/bin")
@@ -19,7 +19,7 @@ fn play(drivers: &[&str], rings: &[&str]) -> Report {
             (file, image)
         })
         .collect();
-    let actions = rings.iter().map(|ring| ringbell::Action::Ring(ring.parse::<Ring>().unwrap())).collect();
+    let actions = rings.iter().map(|ring| Action::Ring(ring.parse::<Ring>().unwrap())).collect();
     // Other tests run at the same time.
     let config =
         ringbell::Config { timeout: std::time::Duration::from_secs(120), ..ringbell::Config::default() };
@@ -29,7 +29,12 @@ fn play(drivers: &[&str], rings: &[&str]) -> Report {
 /// Runs a driver that checks itself. It must say how many checks it made, and that none failed.
 fn checks_itself(name: &str) -> Report {
     let report = play(&[name], &[]);
-    let story = ringbell::story(&report);
+    holds_its_checks(name, &report);
+    report
+}
+
+fn holds_its_checks(name: &str, report: &Report) {
+    let story = ringbell::story(report);
     assert_eq!(report.ending, Ending::Finished, "{story}");
     assert!(report.tainted.is_empty(), "{story}");
     assert_eq!(report.drivers[0].unload, UnloadOutcome::Unloaded, "{story}");
@@ -38,7 +43,6 @@ fn checks_itself(name: &str) -> Report {
     let made = lines.iter().filter(|line| line.contains("ok: ")).count();
     let closing = format!("{name}: {made} checks, 0 failed");
     assert!(made > 0 && lines.iter().any(|line| line.trim() == closing), "no line `{closing}`\n{story}");
-    report
 }
 
 /// Runs one and demands that no rule finds anything.
@@ -88,6 +92,19 @@ fn exports_callbacks() {
     let mut rules: Vec<u16> = report.findings.iter().map(|finding| finding.rule.0).collect();
     rules.sort_unstable();
     assert_eq!(rules, [4, 4, 7], "{}", ringbell::story(&report));
+}
+
+/// What it registers is rung by events; its unload routine says how many checks it made.
+#[test]
+fn exports_doors() {
+    let event = |name| Action::Event(nt::catalog::find_event(name).unwrap_or_else(|| panic!("{name}")));
+    let events = ["session.logon", "session.logoff", "image.verify-driver", "boot-driver.status"];
+    let image = std::fs::read(bin().join("exports-doors.sys")).unwrap();
+    let drivers = vec![("exports-doors.sys".to_owned(), image)];
+    let actions = events.into_iter().map(event).collect();
+    let report = Play { drivers, actions, ..Play::default() }.run().unwrap();
+    holds_its_checks("exports-doors", &report);
+    assert!(report.findings.is_empty(), "{}", ringbell::story(&report));
 }
 
 /// The text of all its `print:` calls, joined, is a committed file.
@@ -146,7 +163,8 @@ fn every_checking_fixture_has_a_test() {
         .collect();
     names.sort();
     for name in names {
-        let covered = CLEAN.contains(&&*name) || ["exports-callbacks", "exports-print"].contains(&&*name);
+        let covered = CLEAN.contains(&&*name)
+            || ["exports-callbacks", "exports-doors", "exports-print"].contains(&&*name);
         assert!(covered, "{name}.sys is run by no test here");
     }
 }
@@ -373,7 +391,7 @@ fn rb015_damage_to_a_block_that_is_never_freed_is_found_when_its_driver_has_left
 fn a_refused_action_loses_nothing_of_what_happened_before() {
     let image = std::fs::read(bin().join("listener.sys")).unwrap();
     let drivers = vec![("listener.sys".to_owned(), image)];
-    let actions = vec![ringbell::Action::Ring("Nobody".parse().unwrap())];
+    let actions = vec![Action::Ring("Nobody".parse().unwrap())];
     let stopped = Play { drivers, actions, ..Play::default() }.run().unwrap_err();
     assert!(stopped.to_string().contains(r"\Callback\Nobody"), "{stopped}");
     let report = stopped.report.unwrap();

@@ -85,8 +85,11 @@ impl<P: Platform> Executive<P> {
             let mut name = Name::new("\\Callback\\BootDriver");
             let mut view = name.view();
             let attributes = attributes(&raw mut view, OBJ_CASE_INSENSITIVE | OBJ_KERNEL_HANDLE);
-            // SAFETY: variable, attributes and name live across the call; a failure leaves the variable null.
-            unsafe { self.ExCreateCallback(variable.ptr(), &raw const attributes, 1, 1) };
+            // The object, its lost name and the reference that is never given back are the kernel's, not those of whoever registers.
+            self.platform().on_own_account(&mut || {
+                // SAFETY: variable, attributes and name live across the call; a failure leaves the variable null.
+                unsafe { self.ExCreateCallback(variable.ptr(), &raw const attributes, 1, 1) };
+            });
         }
         variable.get()
     }

@@ -176,6 +176,12 @@ impl Platform for World {
         self.record(what);
     }
 
+    fn on_own_account(&self, deed: &mut dyn FnMut()) {
+        let caller = NOW.caller.swap(0, Ordering::Relaxed);
+        deed();
+        NOW.caller.store(caller, Ordering::Relaxed);
+    }
+
     fn waits_for(&self, on: Option<(WaitKind, usize)>) {
         self.note_wait(on);
     }
