@@ -86,7 +86,12 @@ impl<P: Platform> Executive<P> {
     }
 
     /// Does the work under the directory's lock. Tells whether it was the right directory.
-    fn delete_name_in(&self, header: Header, info: Live<OBJECT_HEADER_NAME_INFO>, parent: Header) -> bool {
+    pub(super) fn delete_name_in(
+        &self,
+        header: Header,
+        info: Live<OBJECT_HEADER_NAME_INFO>,
+        parent: Header,
+    ) -> bool {
         let Some(directory) = self.as_directory(parent) else { return true };
         let reported = self.procedures(self.type_of(header)).reported && self.platform().listening();
         let path = if reported { self.name_for_people(header) } else { None };

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex};
+use std::sync::{Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use nt::{ETHREAD, Irql, KDPC, KSPIN_LOCK, KTHREAD};
@@ -14,8 +14,16 @@ use record::What;
 use ringbell_executive::ke::initialize_thread;
 use ringbell_executive::{Bugcheck, Deadlock, Notifier, Platform, PoolKind, Routine};
 
-/// After this long without progress a test fails instead of hanging.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// After this long without progress a test fails instead of hanging: a minute, or as many seconds as `RINGBELL_PATIENCE` says, for a run
+/// under something slow.
+pub(crate) fn patience() -> Duration {
+    static PATIENCE: OnceLock<Duration> = OnceLock::new();
+    *PATIENCE.get_or_init(|| {
+        let seconds = std::env::var("RINGBELL_PATIENCE")
+            .map(|text| text.parse().expect("`RINGBELL_PATIENCE`: seconds"));
+        Duration::from_secs(seconds.unwrap_or(60))
+    })
+}
 
 /// One thread.
 struct Host {
@@ -95,7 +103,7 @@ impl Platform for Hosts {
     }
 
     fn spin_wait(&self, _: *const KSPIN_LOCK) {
-        assert!(self.start.elapsed() < PATIENCE, "a lock is never released");
+        assert!(self.start.elapsed() < patience(), "a lock is never released");
         std::thread::yield_now();
     }
 
@@ -131,7 +139,7 @@ impl Platform for Hosts {
                 return;
             }
             let (guard, timeout) =
-                host.woken.wait_timeout(token, left.unwrap_or(PATIENCE)).expect("a sane lock");
+                host.woken.wait_timeout(token, left.unwrap_or_else(patience)).expect("a sane lock");
             token = guard;
             assert!(deadline.is_some() || !timeout.timed_out(), "a thread is never woken");
         }

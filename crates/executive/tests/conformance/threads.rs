@@ -1,5 +1,6 @@
 //! Statements that take several threads at once, and the protocol under load.
 
+use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread::{self, JoinHandle};
@@ -7,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use nt::{KTHREAD, Profile};
 use record::What;
-use ringbell_executive::{CallbackObject, CallbackOptions, Executive, Protocol, Registration};
+use ringbell_executive::{CallbackObject, CallbackOptions, Executive, Protocol, Registration, Routine};
 
-use crate::host::{Hook, Hosts};
+use crate::host::{Hook, Hosts, patience};
 use crate::support::at;
 
 type Nt = &'static Executive<Hosts>;
@@ -33,7 +34,7 @@ fn profiles() -> impl Iterator<Item = &'static Profile> {
 fn until(what: &str, condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
+        assert!(start.elapsed() < patience(), "{what}");
         thread::sleep(Duration::from_micros(100));
     }
 }
@@ -94,13 +95,14 @@ fn unregister(nt: Nt, listener: Listener) -> Leaver {
 }
 
 impl Leaver {
-    /// Waits until the thread waits for the event, as its `KTHREAD.WaitBlockList` shows.
+    /// Whether the thread waits for an event, as its `KTHREAD.WaitBlockList` shows.
+    fn waits(&self) -> bool {
+        let thread = self.thread.load(Ordering::SeqCst);
+        !thread.is_null() && at::<usize>(thread.cast(), core::mem::offset_of!(KTHREAD, WaitBlockList)) != 0
+    }
+
     fn until_it_waits(&self) {
-        until("the thread never waits", || {
-            let thread = self.thread.load(Ordering::SeqCst);
-            !thread.is_null()
-                && at::<usize>(thread.cast(), core::mem::offset_of!(KTHREAD, WaitBlockList)) != 0
-        });
+        until("the thread never waits", || self.waits());
     }
 
     fn is_done(&self) -> bool {
@@ -259,4 +261,63 @@ fn unregistration_is_the_end_of_a_routine_under_load() {
     }
     assert!(bell.listeners().is_empty());
     assert!(running.load(Ordering::Relaxed) > 0, "the routines were called at all");
+}
+
+/// A routine of processor changes that stays in the room which is its context.
+unsafe extern "win64-unwind" fn enrolled(room: *mut c_void, _: *mut c_void, _: *mut c_void) {
+    // SAFETY: the test passes a room that lives as long as the process.
+    unsafe { &*room.cast::<Room>() }.stay();
+}
+
+/// A thread that registers a routine of processor changes and has it told of the processors that are there, one.
+fn enroll(nt: Nt, room: &'static Room) -> Leaver {
+    let (thread, done) = (Arc::new(AtomicPtr::default()), Arc::new(AtomicBool::new(false)));
+    let (its_thread, its_done) = (Arc::clone(&thread), Arc::clone(&done));
+    let join = thread::spawn(move || {
+        its_thread.store(nt.KeGetCurrentThread(), Ordering::SeqCst);
+        let routine = Routine((enrolled as *const ()).expose_provenance());
+        let context = (&raw const *room).cast_mut().cast();
+        // SAFETY: a routine with that contract, which stays code; its context is never freed.
+        let registration = unsafe { nt.KeRegisterProcessorChangeCallback(routine, context, 1) };
+        assert!(!registration.is_null());
+        its_done.store(true, Ordering::SeqCst);
+    });
+    Leaver { thread, done, join }
+}
+
+#[test]
+fn processor_routines_are_told_one_after_the_other() {
+    for profile in profiles() {
+        let nt = boot(profile, None);
+        let inside = |room: &Room| room.inside.load(Ordering::SeqCst);
+        let [open, first, second, third]: [&'static Room; 4] =
+            std::array::from_fn(|_| &*Box::leak(Box::<Room>::default()));
+        // Nobody is in the way, and nobody waits when it is done. A routine is told twice: of start and end.
+        open.let_go(2);
+        enroll(nt, open).join.join().expect("a registration");
+
+        let one = enroll(nt, first);
+        first.wait_for(1);
+        let others = [(enroll(nt, second), second), (enroll(nt, third), third)];
+        for (other, room) in &others {
+            until("the thread neither waits nor comes in", || inside(room) > 0 || other.waits());
+            assert_eq!(inside(room), 0, "{}: the lock is held", profile.name);
+        }
+        first.let_go(2);
+        one.join.join().expect("a registration");
+
+        // One of the two gets in, and the other one waits on.
+        until("nobody is woken", || others.iter().any(|(_, room)| inside(room) > 0));
+        let (here, waiting): (Vec<_>, Vec<_>) = others.into_iter().partition(|(_, room)| inside(room) > 0);
+        assert!(here.len() == 1 && waiting[0].0.waits(), "{}", profile.name);
+        for (other, room) in here.into_iter().chain(waiting) {
+            room.let_go(2);
+            other.join.join().expect("a registration");
+            assert_eq!(room.calls.load(Ordering::SeqCst), 2);
+        }
+        // Nobody is left to be woken.
+        open.let_go(2);
+        enroll(nt, open).join.join().expect("a registration");
+        assert_eq!(inside(open), 4);
+    }
 }

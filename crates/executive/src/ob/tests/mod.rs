@@ -1,6 +1,7 @@
 //! Rules of the object manager, on [`Solo`].
 
 mod edges;
+mod guards;
 mod handles;
 mod index;
 mod lifetimes;
