@@ -213,3 +213,33 @@ fn c055_irql_contract() {
         assert!(reported, "{}", profile.name);
     }
 }
+
+#[test]
+fn the_highest_level_of_a_contract_is_within_it() {
+    let nt = boot(nt::Profile::DEFAULT);
+    nt.platform().listen();
+    nt.KeRaiseIrql(nt::Irql::APC);
+    ask(X, 0x50).result(&nt).expect("created");
+    let reported =
+        nt.platform().take_events().into_iter().any(|what| matches!(what, What::IrqlContract { .. }));
+    assert!(!reported);
+}
+
+#[test]
+fn a_name_beyond_a_counted_string_is_refused() {
+    let nt = boot(nt::Profile::DEFAULT);
+    let attempt = |units: usize| {
+        let name = format!("\\{}", "n".repeat(units - 1));
+        let attempt = ringbell_executive::Attempt {
+            name: Some(&name),
+            attributes: 0x50,
+            create: true,
+            multiple: true,
+            keep_reference: true,
+        };
+        nt.attempt(&attempt).status.0
+    };
+    // The next two even lengths whose size in bytes still fits are also those that NT takes.
+    assert_eq!(attempt(0x7FFF), 0xC000_0033);
+    assert_eq!(attempt(0x7FFE), 0);
+}

@@ -85,7 +85,9 @@ fn a_damaged_list_of_a_types_objects_ends_in_a_fastfail() {
     let object_type = listed(&world);
     create(&world, object_type, &Attributes::unnamed(0));
     // SAFETY: the list of a live type with one object; nobody else is here.
-    unsafe { (*(*head_of(object_type)).Blink).Flink = ptr::null_mut() };
+    let last = unsafe { (*head_of(object_type)).Blink };
+    // SAFETY: as above.
+    unsafe { (*last).Flink = ptr::null_mut() };
     let outcome = ending(|| _ = create(&world, object_type, &Attributes::unnamed(0)));
     assert!(corrupt_list(&outcome), "{outcome}");
 

@@ -1,5 +1,6 @@
 //! Rules of the object manager, on [`Solo`].
 
+mod access;
 mod edges;
 mod guards;
 mod handles;
