@@ -185,10 +185,40 @@ pub fn complete_waits(waits: &mut [Wait], events: &[Event], modules: &Modules) {
                 on.name = on.holders.first().map(|holder| holder.thread.to_string());
             } else if modules.find(on.address).is_some() {
                 on.name = Some(modules.locate(on.address).to_string());
+            } else if on.kind == WaitKind::SpinLock {
+                on.name = object_part(on.address, events, modules);
             }
             on.holders.sort_by_key(|holder| (holder.thread != thread, holder.thread));
         }
     }
+}
+
+/// Names an address as a part of a callback object, or of what was one until it was deleted: whoever still uses that waits for
+/// memory which is no lock any more.
+fn object_part(address: u64, events: &[Event], modules: &Modules) -> Option<String> {
+    /// Bytes of a `CALLBACK_OBJECT` of 64-bit Windows.
+    const SIZE: u64 = 0x38;
+    let part = |object: u64| (object..object + SIZE).contains(&address);
+    let made = events.iter().rev().find_map(|event| match &event.what {
+        What::CreateResult { object, name, .. } if part(*object) => Some((*object, name.as_deref())),
+        _ => None,
+    });
+    let (object, name) = made?;
+    let last = events.iter().rev().find(|event| match event.what {
+        What::CreateResult { object: other, .. } | What::ObjectDeleted { object: other, .. } => {
+            other == object
+        }
+        _ => false,
+    });
+    let called = match name.filter(|name| !name.is_empty()) {
+        Some(name) => format!("the callback object `{name}`"),
+        None => format!("the unnamed callback object {object:#x}"),
+    };
+    let Some(gone) = last.filter(|last| matches!(last.what, What::ObjectDeleted { .. })) else {
+        return Some(format!("{address:#x} of {called}"));
+    };
+    let by = gone.caller.map(|at| format!(" by {}", modules.locate(at))).unwrap_or_default();
+    Some(format!("{address:#x}, which belonged to {called}, deleted{by} in event {}", gone.sequence))
 }
 
 fn complete_routine(on: &mut WaitedFor, events: &[Event], modules: &Modules) {
@@ -369,6 +399,42 @@ mod tests {
         let sleeps = Wait { thread: 8, at: None, spins: false, all: false, on: Vec::new() };
         assert_eq!(sleeps.sentence(&modules), "thread 8 sleeps");
         assert_eq!(waits(12, WaitKind::Work, &[]).sentence(&modules), "thread 12 waits for work");
+    }
+
+    #[test]
+    fn the_lock_of_an_object_that_is_gone_is_told_with_who_deleted_it() {
+        let event = |sequence, what| Event {
+            sequence,
+            time: 0,
+            processor: 0,
+            thread: 8,
+            irql: 0,
+            caller: Some(0x1_0110),
+            stack: Vec::new(),
+            what,
+        };
+        let made = |object| What::CreateResult {
+            name: None,
+            outcome: crate::CreateOutcome::Unnamed,
+            object,
+            status: 0,
+        };
+        let gone = What::ObjectDeleted { object: 0x4FF8, name: None };
+        let mut events = [event(1, made(0x4FF8)), event(2, gone), event(3, made(0x5100))].to_vec();
+        let mut wait = waits(8, WaitKind::SpinLock, &[]);
+        wait.spins = true;
+        complete_waits(core::slice::from_mut(&mut wait), &events, &modules());
+        let text = wait.sentence(&modules());
+        let expected = "thread 8 spins for the spin lock 0x5000, which belonged to the unnamed callback object 0x4ff8, deleted by \
+                        a.sys+0x110 (DriverUnload+0x10) in event 2";
+        assert_eq!(text, expected);
+        events.push(event(4, made(0x4FF8)));
+        complete_waits(core::slice::from_mut(&mut wait), &events, &modules());
+        let text = wait.sentence(&modules());
+        assert_eq!(text, "thread 8 spins for the spin lock 0x5000 of the unnamed callback object 0x4ff8");
+        let mut other = waits(8, WaitKind::SpinLock, &[]);
+        complete_waits(core::slice::from_mut(&mut other), &events[2..3], &modules());
+        assert_eq!(other.on[0].name, None);
     }
 
     #[test]

@@ -30,6 +30,8 @@ const fn case(
 const CASES: &[Case] = &[
     case(1, &["rb001-registration-left"], &[1], &["rb001-near-two-registrations"]),
     case(2, &["rb002-reference-leaked"], &[2], &["rb002-near-referenced-twice"]),
+    case(2, &["rb002-given-back-twice"], &[2], &["rb002-near-handed-over"]),
+    case(2, &["rb002-deleted-and-rung"], &[2, 18], &["rb002-near-handed-over"]),
     case(3, &["rb003-permanent-left"], &[3], &["rb003-near-opened-system-object"]),
     case(3, &["rb003-link-and-device-left"], &[3, 3, 3], &["rb003-near-link-and-device-deleted"]),
     case(4, &["rb004-name-vanished"], &[4], &["rb004-near-unnamed"]),

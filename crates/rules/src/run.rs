@@ -177,8 +177,8 @@ impl<'a> Run<'a> {
             _ => None,
         });
         match name {
-            Some(Some(name)) => format!("`{name}`"),
-            Some(None) => format!("the unnamed callback object {address:#x}"),
+            Some(Some(name)) if !name.is_empty() => format!("`{name}`"),
+            Some(_) => format!("the unnamed callback object {address:#x}"),
             None => format!("the callback object {address:#x}"),
         }
     }

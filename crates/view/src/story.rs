@@ -80,11 +80,11 @@ impl Teller<'_> {
     fn learn(&mut self, event: &Event) {
         match &event.what {
             What::CreateResult { name: Some(name), object, outcome, .. }
-                if *outcome != CreateOutcome::Failed =>
+                if *outcome != CreateOutcome::Failed && !name.is_empty() =>
             {
                 self.names.insert(*object, name.clone());
             }
-            What::CreateResult { name: None, object, .. } | What::ObjectDeleted { object, .. } => {
+            What::CreateResult { object, .. } | What::ObjectDeleted { object, .. } => {
                 self.names.remove(object);
             }
             What::Audit { snapshot, .. } => {
