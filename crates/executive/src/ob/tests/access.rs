@@ -56,7 +56,7 @@ fn information(object_type: *const OBJECT_TYPE) -> OBJECT_TYPE_INITIALIZER {
 }
 
 #[test]
-fn handle_counts_are_charged_with_the_header_and_types_are_resident() {
+fn handle_counts_are_charged_and_the_type_of_types_is_what_windows_has() {
     let world = World::new();
     let mut initializer = world.executive.type_initializer();
     initializer.PoolType = world.executive.nonpaged_pool_type();
@@ -66,7 +66,11 @@ fn handle_counts_are_charged_with_the_header_and_types_are_resident() {
     let plain = information(world.bell).DefaultNonPagedPoolCharge;
     assert_eq!(charge, plain + size_of::<nt::OBJECT_HEADER_HANDLE_INFO>() as u32);
     let types = world.executive.object_type("Type").expect("there").as_ptr();
-    assert_eq!(information(types).PoolType, world.executive.nonpaged_pool_type());
+    let own = information(types);
+    assert_eq!(own.PoolType, world.executive.nonpaged_pool_type());
+    assert_eq!((own.ValidAccessMask, own.GenericMapping.GenericAll), (0x1F_0001, 0xF_0001));
+    let root = world.executive.facts_at("\\").expect("the root");
+    assert_ne!(root.flags & nt::flags::PERMANENT, 0);
 }
 
 #[test]

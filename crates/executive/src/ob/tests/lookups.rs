@@ -212,4 +212,5 @@ fn forced_checks_treat_the_kernel_as_a_user() {
     world.executive.platform().attach(user);
     assert_eq!(world.try_open("\\Dir\\Bell", 0), STATUS_SUCCESS);
     assert_eq!(world.try_open("\\Dir\\Bell", OBJ_FORCE_ACCESS_CHECK), STATUS_ACCESS_DENIED);
+    assert_eq!(world.try_create("\\Dir\\New", OBJ_FORCE_ACCESS_CHECK), STATUS_ACCESS_DENIED);
 }
