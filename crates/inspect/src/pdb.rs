@@ -5,6 +5,7 @@
 use core::fmt;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{self, Cursor, Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,10 @@ const MAX_FILE: u64 = 2 << 30;
 /// The most symbols kept; the kernel has some 60000.
 const MAX_SYMBOLS: usize = 1 << 21;
 
+/// The kinds of public symbols (`cvinfo.h` of Microsoft's `microsoft-pdb`): the name ends at a NUL, or is counted.
+const S_PUB32: u16 = 0x110E;
+const S_PUB32_ST: u16 = 0x1009;
+
 /// Why a database is not used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -28,6 +33,29 @@ pub enum PdbFault {
     /// It cannot be read.
     #[error("it cannot be read: {0}")]
     Unreadable(String),
+}
+
+/// A database, of which no part is larger than the whole.
+///
+/// A part is a list of pages, which may name one page a million times, and the list is such a part itself: a file of some
+/// kilobytes asks for gigabytes.
+#[derive(Debug)]
+struct Whole<F> {
+    file: F,
+    length: u64,
+}
+
+impl<'s, F: Read + Seek + fmt::Debug + 's> pdb2::Source<'s> for Whole<F> {
+    fn view(
+        &mut self,
+        slices: &[pdb2::SourceSlice],
+    ) -> Result<Box<dyn pdb2::SourceView<'s> + Send + Sync>, io::Error> {
+        let sum = slices.iter().try_fold(0_u64, |sum, slice| sum.checked_add(slice.size as u64));
+        if sum.is_none_or(|sum| sum > self.length) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a part of it is larger than the whole"));
+        }
+        pdb2::Source::view(&mut self.file, slices)
+    }
 }
 
 /// The public symbols of an image.
@@ -51,16 +79,30 @@ impl PdbSymbols {
         if length > MAX_FILE {
             return Err(PdbFault::Unreadable("it is larger than 2 GiB".to_owned()));
         }
-        // The crate adds sizes of a damaged file without checks, which panics in debug builds.
-        let read = catch_unwind(AssertUnwindSafe(|| Self::read_file(file, id)));
-        let mut symbols = read.unwrap_or_else(|_| Err(PdbFault::Unreadable("it is damaged".to_owned())))?;
+        let mut symbols = Self::read_whole(Whole { file, length }, id)?;
         path.clone_into(&mut symbols.path);
         Ok(symbols)
     }
 
-    fn read_file(file: File, id: &PdbId) -> Result<Self, PdbFault> {
+    /// Reads a database from memory. It has no path.
+    ///
+    /// # Errors
+    ///
+    /// As for [`PdbSymbols::read`].
+    pub fn from_bytes(bytes: Vec<u8>, id: &PdbId) -> Result<Self, PdbFault> {
+        let length = bytes.len() as u64;
+        Self::read_whole(Whole { file: Cursor::new(bytes), length }, id)
+    }
+
+    fn read_whole(whole: impl pdb2::Source<'static> + Send + 'static, id: &PdbId) -> Result<Self, PdbFault> {
+        // The crate adds sizes of a damaged file without checks, which panics in debug builds.
+        catch_unwind(AssertUnwindSafe(|| Self::read_parts(whole, id)))
+            .unwrap_or_else(|_| Err(PdbFault::Unreadable("it is damaged".to_owned())))
+    }
+
+    fn read_parts(whole: impl pdb2::Source<'static> + Send + 'static, id: &PdbId) -> Result<Self, PdbFault> {
         let unreadable = |error: pdb2::Error| PdbFault::Unreadable(error.to_string());
-        let mut pdb = pdb2::PDB::open(file).map_err(unreadable)?;
+        let mut pdb = pdb2::PDB::open(whole).map_err(unreadable)?;
         let information = pdb.pdb_information().map_err(unreadable)?;
         let ages = [Some(information.age), pdb.debug_information().ok().and_then(|debug| debug.age())];
         let guid = information.guid.to_bytes_le();
@@ -73,7 +115,10 @@ impl PdbSymbols {
         let mut symbols = Self::default();
         let mut iterator = table.iter();
         while let Some(symbol) = iterator.next().map_err(unreadable)? {
-            // Kinds the crate does not know are no public symbols.
+            // No other kind is parsed: for some the crate takes as much memory as a count in the file says.
+            if !matches!(symbol.raw_kind(), S_PUB32 | S_PUB32_ST) {
+                continue;
+            }
             let Ok(pdb2::SymbolData::Public(public)) = symbol.parse() else { continue };
             let Some(rva) = public.offset.to_rva(&map) else { continue };
             if symbols.by_rva.len() >= MAX_SYMBOLS {

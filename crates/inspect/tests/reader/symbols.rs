@@ -171,3 +171,38 @@ fn a_damaged_database_is_an_answer() {
         }
     }
 }
+
+#[test]
+fn a_part_larger_than_the_database_is_refused_before_it_takes_memory() {
+    let symbols = PdbSymbols::from_bytes(pdb().0, &id()).unwrap();
+    assert_eq!((symbols.len(), symbols.path().as_os_str().len()), (3, 0));
+    // The directory: one page again and again. It says that the symbols take as many pages as it has entries.
+    let mut file = pdb();
+    file.u32(44, 0x4_0000).u32(0x3004 + 4 * 4, 0x0F00_0000);
+    for entry in 0..0x40 {
+        file.u32(0x2000 + entry * 4, 3);
+    }
+    let fault = PdbSymbols::from_bytes(file.0, &id()).unwrap_err();
+    assert_eq!(
+        fault,
+        PdbFault::Unreadable("IO error while reading PDB: a part of it is larger than the whole".to_owned())
+    );
+}
+
+#[test]
+fn a_count_in_another_kind_of_symbol_takes_no_memory() {
+    // The first symbol, with 38 bytes behind its length, becomes `S_CALLEES` of 256 Mi functions, 1 GiB of them.
+    let mut file = pdb();
+    file.u16(0x6002, 0x115A).u32(0x6004, 0x1000_0000);
+    let before = peak();
+    let symbols = PdbSymbols::from_bytes(file.0, &id()).unwrap();
+    assert_eq!((symbols.len(), symbols.rva_of("ExCallbackListHead")), (2, None));
+    assert!(peak() - before < 512 << 10, "{} KiB more", peak() - before);
+}
+
+/// Gives the most memory that the process had, in KiB; zero where the host does not tell.
+fn peak() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmPeak:"));
+    line.and_then(|line| line.trim_end_matches("kB").trim().parse().ok()).unwrap_or(0)
+}
