@@ -212,5 +212,10 @@ fn forced_checks_treat_the_kernel_as_a_user() {
     world.executive.platform().attach(user);
     assert_eq!(world.try_open("\\Dir\\Bell", 0), STATUS_SUCCESS);
     assert_eq!(world.try_open("\\Dir\\Bell", OBJ_FORCE_ACCESS_CHECK), STATUS_ACCESS_DENIED);
+
+    // Who may pass a directory, as nearly everybody does, may not create in it for that.
+    let mut passing = Token::user(&Sid::new(nt::SECURITY_NT_AUTHORITY, &[21, 1, 1, 1, 1000]));
+    passing.groups.clear();
+    world.executive.register_process(user, ProcessKind::Ordinary, 0x1000, passing);
     assert_eq!(world.try_create("\\Dir\\New", OBJ_FORCE_ACCESS_CHECK), STATUS_ACCESS_DENIED);
 }
