@@ -61,10 +61,12 @@ pub const fn upcase_ascii(unit: u16) -> u16 {
 
 /// Gives the upper case of a UTF-16 unit, as far as the [module](self) describes.
 #[must_use]
+#[inline]
 pub fn upcase(unit: u16) -> u16 {
-    if unit <= b'z'.into() {
-        return upcase_ascii(unit);
-    }
+    if unit <= b'z'.into() { upcase_ascii(unit) } else { upcase_other(unit) }
+}
+
+fn upcase_other(unit: u16) -> u16 {
     let Some(character) = char::from_u32(unit.into()) else { return unit };
     let mut upper = character.to_uppercase();
     match (upper.next(), upper.next()) {
@@ -131,8 +133,18 @@ pub fn fast4(name: &[u16]) -> u32 {
     rest.iter().fold(fold(wide), |hash, &unit| step(hash, upcase(unit)))
 }
 
+/// The bits that no ASCII unit of four has.
+const NO_ASCII_QUAD: u64 = 0xFF80_FF80_FF80_FF80;
+
+#[inline]
 fn upcase_quad(quad: [u16; 4]) -> u64 {
-    if quad.iter().all(|&unit| unit < 0x80) { join(quad) & ASCII_QUAD_MASK } else { join(quad.map(upcase)) }
+    let word = join(quad);
+    if word & NO_ASCII_QUAD == 0 { word & ASCII_QUAD_MASK } else { upcase_other_quad(quad) }
+}
+
+#[cold]
+fn upcase_other_quad(quad: [u16; 4]) -> u64 {
+    join(quad.map(upcase))
 }
 
 /// Multiplies to 128 bits and folds them to 64.

@@ -169,6 +169,11 @@ impl Packed {
         ((self.place & !KIND_MASK).cast_signed() >> ADDRESS_SHIFT).cast_unsigned() as usize
     }
 
+    /// Tells whether it is the block at an address, given as [`Packed::of`] packs it.
+    const fn is_at(self, place: u64) -> bool {
+        (self.place ^ place) & !KIND_MASK == 0
+    }
+
     /// The number of its kind.
     pub(super) const fn kind(self) -> u32 {
         (self.place & KIND_MASK) as u32
@@ -198,9 +203,18 @@ fn position(address: usize) -> u64 {
     near >> 8 | mixed(address as u64) & 0xFF << 56
 }
 
+/// How many of the newest blocks are not in the table yet.
+const YOUNG: usize = 8;
+
 /// The live blocks, by address.
+///
+/// Most blocks live no longer than the call that allocates them: captured names, what a creator asked for. So the newest ones are in a place of their own, where they
+/// are found by looking at all, and only those that are still there when as many others have come go into the table.
 #[derive(Default)]
 pub(super) struct Blocks {
+    young: [Packed; YOUNG],
+    /// Where among the young the next one goes.
+    next: usize,
     chunks: Vec<Vec<Packed>>,
     /// One more than the place that is free again and was freed last; each leads to the one before.
     free: u32,
@@ -212,8 +226,34 @@ fn at(chunks: &[Vec<Packed>], place: u32) -> Packed {
 }
 
 impl Blocks {
-    /// Adds a block. Gives it back where there are too many.
+    /// Adds a block. Does not where there are too many.
     pub(super) fn insert(&mut self, packed: Packed) -> bool {
+        let next = self.next;
+        let old = self.young[next];
+        if !old.is_none() && !self.settle(old) {
+            return false;
+        }
+        self.young[next] = packed;
+        self.next = (next + 1) % YOUNG;
+        true
+    }
+
+    /// Finds a block among the young.
+    fn young(&self, address: usize) -> Option<usize> {
+        let place = Packed::of(address, 0, 0, 0)?.place;
+        if place == 0 {
+            return None;
+        }
+        // All of them are looked at: where it is cannot be predicted.
+        let mut found = 0_u32;
+        for (index, young) in self.young.iter().enumerate() {
+            found |= u32::from(young.is_at(place)) << index;
+        }
+        (found != 0).then(|| found.trailing_zeros() as usize % YOUNG)
+    }
+
+    /// Puts a block into the table.
+    fn settle(&mut self, packed: Packed) -> bool {
         let place = if let Some(place) = self.free.checked_sub(1) {
             let free = &mut self.chunks[place as usize / CHUNK][place as usize % CHUNK];
             self.free = core::mem::replace(free, packed).rest as u32;
@@ -239,6 +279,9 @@ impl Blocks {
     }
 
     pub(super) fn get(&self, address: usize) -> Option<Packed> {
+        if let Some(young) = self.young(address) {
+            return Some(self.young[young]);
+        }
         let chunks = &self.chunks;
         let found = self.table.find(position(address), |&place| at(chunks, place).address() == address);
         found.map(|&place| at(chunks, place))
@@ -250,6 +293,14 @@ impl Blocks {
         address: usize,
         may: impl FnOnce(Packed) -> bool,
     ) -> Option<(Packed, bool)> {
+        if let Some(young) = self.young(address) {
+            let packed = self.young[young];
+            let out = may(packed);
+            if out {
+                self.young[young] = Packed::default();
+            }
+            return Some((packed, out));
+        }
         let chunks = &mut self.chunks;
         let found = self.table.find_entry(position(address), |&place| at(chunks, place).address() == address);
         let found = found.ok()?;
@@ -266,7 +317,7 @@ impl Blocks {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Packed> {
-        self.chunks.iter().flatten().copied().filter(|packed| !packed.is_none())
+        self.chunks.iter().flatten().chain(&self.young).copied().filter(|packed| !packed.is_none())
     }
 }
 

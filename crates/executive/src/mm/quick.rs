@@ -104,6 +104,16 @@ impl Registry {
 }
 
 impl<P: Platform> Executive<P> {
+    /// Tells whether a block of the kernel's own with this size and tag begins at an address, which may be any.
+    pub(crate) fn is_own_block(&self, address: usize, bytes: usize, tag: u32) -> bool {
+        self.registry().with(|registry| match registry.own.get(address) {
+            Some(packed) => packed.bytes() == bytes && registry.kinds.kind(packed.kind()).tag == tag,
+            None => registry.find(address).is_some_and(|Entry { block, .. }| {
+                block.caller == 0 && block.bytes == bytes && block.tag == tag
+            }),
+        })
+    }
+
     /// Allocates a block of the kernel's own, null where there is no memory; `None` where it needs the long way.
     pub(super) fn allocate_own(&self, request: &PoolRequest, pool: PoolKind) -> Option<*mut c_void> {
         let bytes = request.bytes;

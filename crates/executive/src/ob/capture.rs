@@ -10,6 +10,7 @@ use nt::{
     STATUS_OBJECT_NAME_INVALID, UNICODE_STRING, tag,
 };
 
+use super::units::Units;
 use crate::executive::Executive;
 use crate::platform::Platform;
 use crate::se::{Descriptor, read_descriptor, read_quality_of_service};
@@ -35,7 +36,7 @@ pub(super) struct Captured {
     pub(super) attributes: u32,
     pub(super) root: HANDLE,
     /// The name; empty where there is none.
-    pub(super) name: Vec<u16>,
+    pub(super) name: Units,
     pub(super) descriptor: Option<Descriptor>,
     pub(super) quality: Option<SECURITY_QUALITY_OF_SERVICE>,
 }
@@ -43,7 +44,7 @@ pub(super) struct Captured {
 impl Captured {
     /// What absent attributes mean.
     const NONE: Self =
-        Self { attributes: 0, root: ptr::null_mut(), name: Vec::new(), descriptor: None, quality: None };
+        Self { attributes: 0, root: ptr::null_mut(), name: Units::EMPTY, descriptor: None, quality: None };
 }
 
 impl<P: Platform> Executive<P> {
@@ -105,14 +106,14 @@ impl<P: Platform> Executive<P> {
     /// # Safety
     ///
     /// `name` points to a readable string and that to readable units.
-    pub(super) unsafe fn capture_name(&self, name: *const UNICODE_STRING) -> Result<Vec<u16>, NTSTATUS> {
+    pub(super) unsafe fn capture_name(&self, name: *const UNICODE_STRING) -> Result<Units, NTSTATUS> {
         // SAFETY: the caller's promise.
         let name = unsafe { name.read_unaligned() };
         if name.Length % 2 != 0 || name.Length == LENGTH_TOO_LONG {
             return Err(STATUS_OBJECT_NAME_INVALID);
         }
         // SAFETY: the caller's promise.
-        Ok(unsafe { copy_units(name.Buffer, name.Length) })
+        Ok(unsafe { Units::copy(name.Buffer, name.Length) })
     }
 
     /// Copies a name into a pool block of its own, `Length == MaximumLength`. `None` for an empty one, which is no name.

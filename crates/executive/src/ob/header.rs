@@ -10,6 +10,7 @@ use nt::{BugCheck, OBJECT_HEADER, OBJECT_HEADER_NAME_INFO, OBJECT_TYPE, Pod, fla
 
 use super::globals::Globals;
 use super::object_type::ObjectType;
+use super::units::Units;
 use crate::executive::Executive;
 use crate::platform::{Bugcheck, Platform};
 use crate::raw::{Live, field};
@@ -103,24 +104,34 @@ impl Header {
     }
 
     /// Returns the stored name: the leaf once inserted, the whole path before.
-    pub(super) fn stored_name(self) -> alloc::vec::Vec<u16> {
-        let Some(info) = self.name_info() else { return alloc::vec::Vec::new() };
+    pub(super) fn stored_name(self) -> Units {
+        let Some(info) = self.name_info() else { return Units::default() };
         let name = field!(info, OBJECT_HEADER_NAME_INFO, Name).get();
         // SAFETY: the buffer is the object's own and as long as the name says; it changes before others know the object, and
         // goes away with it.
-        unsafe { super::capture::copy_units(name.Buffer, name.Length) }
+        unsafe { Units::copy(name.Buffer, name.Length) }
     }
 
     /// Tells whether the stored name is `name`.
     pub(super) fn is_named(self, name: &[u16], case_insensitive: bool) -> bool {
         let Some(info) = self.name_info() else { return false };
         let stored = field!(info, OBJECT_HEADER_NAME_INFO, Name).get();
-        usize::from(stored.Length) == size_of_val(name)
-            && name.iter().enumerate().all(|(index, &unit)| {
-                // SAFETY: as for `stored_name`, and inside by the comparison of the lengths.
-                let found = unsafe { stored.Buffer.wrapping_add(index).read_unaligned() };
-                found == unit || (case_insensitive && upcase(found) == upcase(unit))
-            })
+        if usize::from(stored.Length) != size_of_val(name) {
+            return false;
+        }
+        let same =
+            |found: u16, unit: u16| found == unit || (case_insensitive && upcase(found) == upcase(unit));
+        let (quads, rest) = name.as_chunks::<4>();
+        let rest_at = stored.Buffer.wrapping_add(quads.len() * 4);
+        quads.iter().enumerate().all(|(index, quad)| {
+            // SAFETY: as for `stored_name`, and inside by the comparison of the lengths.
+            let found = unsafe { stored.Buffer.cast::<[u16; 4]>().wrapping_add(index).read_unaligned() };
+            found == *quad || found.iter().zip(quad).all(|(&found, &unit)| same(found, unit))
+        }) && rest.iter().enumerate().all(|(index, &unit)| {
+            // SAFETY: as above.
+            let found = unsafe { rest_at.wrapping_add(index).read_unaligned() };
+            same(found, unit)
+        })
     }
 }
 

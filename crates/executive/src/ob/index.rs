@@ -11,6 +11,9 @@
 //!
 //! Different on purpose: a lookup sees what was inserted and removed by the object manager. An entry that a driver links or unlinks
 //! by hand is where it put it for whoever walks, but is found, or not found, as before.
+//!
+//! Links and ways back lie in memory that drivers can write. A neighbor is written to only where it leads to the entry that changes, and the one before only if it is
+//! a bucket or, by the pool's books, an entry; any other is left as it is.
 
 use core::ffi::c_void;
 use core::mem::offset_of;
@@ -72,21 +75,30 @@ pub(crate) struct NameIndex {
     table: HashTable<usize>,
 }
 
-fn live(at: usize) -> Live<Entry> {
-    // SAFETY: what is in the table or on a chain is an entry, which leaves both before it is freed: the table under its own flag, the chain
-    // under the directory's lock, one of which the caller holds.
+/// Takes an address for that of an entry.
+///
+/// # Safety
+///
+/// `at` is the address of an entry that stays while the value is used. Such are those in the table, which an entry leaves under the table's flag before it is freed,
+/// and those that the pool's books call entries, under the directory's lock. A link that a driver may have written is none.
+unsafe fn live(at: usize) -> Live<Entry> {
+    // SAFETY: the caller's promise; pool is aligned to 16 bytes.
     unsafe { Live::new(ptr::with_exposed_provenance_mut(at)) }
 }
 
 fn position(at: usize) -> u64 {
-    let entry = live(at).get();
+    // SAFETY: called for what is in the table.
+    let entry = unsafe { live(at) }.get();
     Key { hash: entry.hash_value, wide: entry.wide }.position()
 }
 
 impl NameIndex {
     /// Returns the entries with a key, or those of another directory that share it by accident.
     fn with_key(&self, key: Key) -> impl Iterator<Item = (usize, Entry)> {
-        let entries = self.table.iter_hash(key.position()).map(|&at| (at, live(at).get()));
+        let entries = self.table.iter_hash(key.position()).map(|&at| {
+            // SAFETY: it is in the table.
+            (at, unsafe { live(at) }.get())
+        });
         entries.filter(move |(_, entry)| entry.hash_value == key.hash && entry.wide == key.wide)
     }
 
@@ -159,11 +171,17 @@ impl<P: Platform> Executive<P> {
         match known {
             Known::Nothing => None,
             Known::One(header) => (case_insensitive || header.is_named(name, false)).then_some(header),
-            Known::Several => self.walk_bucket(directory, key, name, case_insensitive),
+            Known::Several => {
+                // SAFETY: the caller holds the lock; a driver that bends links answers for where they lead, as on Windows.
+                unsafe { self.walk_bucket(directory, key, name, case_insensitive) }
+            }
         }
     }
 
-    fn walk_bucket(
+    /// # Safety
+    ///
+    /// The caller holds the directory's lock, and what is linked to its chains by hand is readable.
+    unsafe fn walk_bucket(
         &self,
         directory: Directory,
         key: Key,
@@ -172,13 +190,14 @@ impl<P: Platform> Executive<P> {
     ) -> Option<Header> {
         let mut at = directory.bucket(key.hash).get();
         while !at.is_null() {
-            let entry = live(at.addr()).get();
+            // SAFETY: the caller's promise.
+            let entry = unsafe { Live::new(at) }.get();
             // SAFETY: an entry holds a reference on its object, and under the lock the entry stays.
-            let header = unsafe { Header::of(entry.object) };
-            if entry.hash_value == key.hash && header.is_named(name, case_insensitive) {
+            let header = unsafe { Header::of(entry.Object) };
+            if entry.HashValue == key.hash && header.is_named(name, case_insensitive) {
                 return Some(header);
             }
-            at = entry.chain_link.cast();
+            at = entry.ChainLink;
         }
         None
     }
@@ -213,9 +232,8 @@ impl<P: Platform> Executive<P> {
         let next: *mut Entry = head.get().cast();
         field!(entry, Entry, chain_link).set(next);
         field!(entry, Entry, back).set(head.ptr().cast());
-        if !next.is_null() {
-            field!(live(next.addr()), Entry, back).set(field!(entry, Entry, chain_link).ptr());
-        }
+        // SAFETY: read from the bucket.
+        unsafe { Self::lead_back(next, head.ptr().cast(), field!(entry, Entry, chain_link).ptr()) };
         self.name_index().with(|index| index.insert(key, entry.ptr().expose_provenance()));
         head.set(entry.ptr().cast());
     }
@@ -228,35 +246,59 @@ impl<P: Platform> Executive<P> {
             index.remove(key, at);
             Some(at)
         });
-        let Some(entry) = known.map(live) else { return false };
-        let links = entry.get();
-        let mut link: Live<*mut Entry> = if links.back.is_null() {
-            self.bucket_link(directory, key)
+        let Some(at) = known else { return false };
+        // SAFETY: it was in the table until now, and whoever takes an entry out frees it: this call.
+        let entry = unsafe { live(at) };
+        let Entry { chain_link: next, back, .. } = entry.get();
+        let here = field!(entry, Entry, chain_link).ptr();
+        let bucket = self.bucket_link(directory, key);
+        let mut link = if back != bucket.ptr() && self.is_entry(back.cast()) {
+            // SAFETY: the first field of an entry, which stays under the lock.
+            unsafe { Live::new(back) }
         } else {
-            // SAFETY: the link that led here when it or this entry last changed.
-            unsafe { Live::new(links.back) }
+            bucket
         };
         if link.get() != entry.ptr() {
             // Somebody changed the chain by hand: the way back leads elsewhere.
-            link = self.bucket_link(directory, key);
+            link = bucket;
             while link.get() != entry.ptr() {
                 if link.get().is_null() {
                     // Nothing leads to it any more, and nothing must lead back to it.
-                    if !links.chain_link.is_null() {
-                        field!(live(links.chain_link.addr()), Entry, back).set(ptr::null_mut());
-                    }
+                    // SAFETY: read from the entry.
+                    unsafe { Self::lead_back(next, here, ptr::null_mut()) };
                     self.free_entry(entry);
                     return true;
                 }
-                link = field!(live(link.get().addr()), Entry, chain_link);
+                // SAFETY: a link at the start of an entry. A driver that bends links answers for where they lead, as on Windows.
+                link = unsafe { Live::new(link.get().cast()) };
             }
         }
-        link.set(links.chain_link);
-        if !links.chain_link.is_null() {
-            field!(live(links.chain_link.addr()), Entry, back).set(link.ptr());
-        }
+        link.set(next);
+        // SAFETY: read from the entry.
+        unsafe { Self::lead_back(next, here, link.ptr()) };
         self.free_entry(entry);
         true
+    }
+
+    /// Tells whether there is an entry at an address, which may be any.
+    fn is_entry(&self, at: *mut Entry) -> bool {
+        self.is_own_block(at.addr(), size_of::<Entry>(), tag::OBJECT_DIRECTORY_ENTRY)
+    }
+
+    /// Changes where a neighbor leads back to, from one link to another, if it does lead there. The caller holds the directory's lock for writing.
+    ///
+    /// # Safety
+    ///
+    /// `entry` was read from a chain: it is null, an entry, or what a driver put there, which then is readable like one, as Windows presumes.
+    unsafe fn lead_back(entry: *mut Entry, from: *mut *mut Entry, to: *mut *mut Entry) {
+        if entry.is_null() || !entry.is_aligned() {
+            return;
+        }
+        // SAFETY: the caller's promise.
+        let back = field!(unsafe { Live::new(entry) }, Entry, back);
+        if back.get() == from {
+            back.set(to);
+        }
     }
 
     #[expect(clippy::unused_self, reason = "beside its callers")]

@@ -253,7 +253,8 @@ impl<P: Platform> Executive<P> {
         found: Header,
         remaining: &[u16],
     ) -> Result<Step, NTSTATUS> {
-        if self.is_type(found, self.ObpSymbolicLinkObjectType()) {
+        let object_type = self.type_of(found);
+        if object_type.ptr() == self.ObpSymbolicLinkObjectType() {
             // Whoever wants the link itself gets it.
             if remaining.is_empty() && lookup.object_type == self.ObpSymbolicLinkObjectType() {
                 return Ok(Step::Down(found));
@@ -267,8 +268,8 @@ impl<P: Platform> Executive<P> {
             return target.map(Step::Reparse);
         }
         // A creation stops at the object, whose parse procedure knows nothing of insertions.
-        if let Some(parse) = self.procedures(self.type_of(found)).parse
-            && lookup.insert.is_none()
+        if lookup.insert.is_none()
+            && let Some(parse) = self.procedures(object_type).parse
         {
             let request = parse_request(lookup, found, name, remaining);
             // SAFETY: the object is referenced for the duration of the call.
@@ -278,7 +279,7 @@ impl<P: Platform> Executive<P> {
             let body = unsafe { Header::of(result?) };
             return self.accept(lookup, body).map(Step::Done);
         }
-        if !remaining.is_empty() && self.as_directory(found).is_none() {
+        if !remaining.is_empty() && object_type.ptr() != self.ObpDirectoryObjectType() {
             self.dereference(found);
             return Err(STATUS_OBJECT_TYPE_MISMATCH);
         }

@@ -38,6 +38,7 @@ mod services;
 #[cfg(test)]
 mod tests;
 mod types;
+mod units;
 
 pub use audit::MadeObject;
 pub use facts::ObjectFacts;

@@ -59,7 +59,7 @@ impl<P: Platform> Executive<P> {
 
     /// Returns the path of an object, or the name that is still stored although its entry is gone.
     pub(super) fn name_for_people(&self, header: Header) -> Option<String> {
-        let name = self.full_name(header).unwrap_or_else(|| header.stored_name());
+        let name = self.full_name(header).unwrap_or_else(|| header.stored_name().to_vec());
         (!name.is_empty()).then(|| String::from_utf16_lossy(&name))
     }
 

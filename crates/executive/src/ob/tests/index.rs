@@ -143,3 +143,82 @@ fn an_entry_that_was_unlinked_by_hand_is_forgotten_when_its_name_goes() {
     world.dereference(older);
     assert!(walk(bucket).is_empty());
 }
+
+/// An entry as it lies in its block: NT's fields, and the way back behind them.
+const BACK: usize = size_of::<OBJECT_DIRECTORY_ENTRY>();
+
+fn back_of(entry: *mut OBJECT_DIRECTORY_ENTRY) -> Bucket {
+    entry.wrapping_byte_add(BACK).cast()
+}
+
+/// Makes two objects whose entries are in one bucket, and returns it with their entries, the newer one first.
+fn two_in_a_bucket(world: &World) -> (Bucket, [*mut c_void; 2], [*mut OBJECT_DIRECTORY_ENTRY; 2]) {
+    world.executive.create_directory("\\Dir").expect("created");
+    let hash = world.executive.profile().hash.value;
+    let name: Vec<u16> = "Bell".encode_utf16().collect();
+    let bucket = buckets(world, "\\Dir").wrapping_add(hash.bucket(&name));
+    let older = world.make_object("\\Dir\\BELL", OBJ_PERMANENT);
+    let newer = world.make_object("\\Dir\\Bell", OBJ_PERMANENT);
+    // SAFETY: the bucket holds the entry of the newer one.
+    let first = unsafe { bucket.read() };
+    // SAFETY: an entry.
+    let second = unsafe { first.read() }.ChainLink;
+    (bucket, [newer, older], [first, second])
+}
+
+fn remove(world: &World, object: *mut c_void) {
+    // SAFETY: referenced since it was made.
+    unsafe { world.executive.ObMakeTemporaryObject(object) };
+    world.dereference(object);
+}
+
+#[test]
+fn a_way_back_that_a_driver_chose_is_not_written_to() {
+    let world = World::new();
+    let (bucket, [newer, older], [_, second]) = two_in_a_bucket(&world);
+    // It even holds the address that a link to the entry would hold.
+    let mut victim = [second; 4];
+    let chosen = victim.as_mut_ptr();
+    // SAFETY: what a stray write of a driver does.
+    unsafe { back_of(second).write(chosen.cast()) };
+    remove(&world, older);
+    assert_eq!(walk(bucket), [newer], "the entry was found by walking");
+    // SAFETY: a local, and nobody is in the middle of writing it.
+    assert_eq!(unsafe { chosen.cast::<[*mut OBJECT_DIRECTORY_ENTRY; 4]>().read() }, [second; 4]);
+    remove(&world, newer);
+    assert!(walk(bucket).is_empty());
+}
+
+#[test]
+fn a_neighbor_that_a_driver_chose_is_not_written_to() {
+    let world = World::new();
+    let (bucket, [newer, older], [first, second]) = two_in_a_bucket(&world);
+    let mut forged = [ptr::without_provenance_mut::<c_void>(0x1000); 4];
+    let chosen = forged.as_mut_ptr();
+    // SAFETY: what a stray write of a driver does.
+    unsafe { first.cast::<*mut c_void>().write(chosen.cast()) };
+    remove(&world, newer);
+    // SAFETY: a local.
+    assert_eq!(unsafe { chosen.wrapping_add(3).read() }.addr(), 0x1000, "left as it was");
+    // SAFETY: the bucket is the directory's.
+    let head = unsafe { bucket.read() };
+    assert_eq!(head.cast(), chosen.cast::<c_void>(), "whoever walks goes where the driver led");
+    // SAFETY: as above: the driver puts things right again.
+    unsafe { bucket.write(second) };
+    remove(&world, older);
+    assert!(walk(bucket).is_empty());
+}
+
+#[test]
+fn a_neighbor_that_leads_elsewhere_is_left_as_it_is() {
+    let world = World::new();
+    let (bucket, [newer, older], [_, second]) = two_in_a_bucket(&world);
+    // SAFETY: what a stray write of a driver does; only the value counts.
+    unsafe { back_of(second).write(ptr::without_provenance_mut(0x1000)) };
+    remove(&world, newer);
+    // SAFETY: the entry is in the chain.
+    assert_eq!(unsafe { back_of(second).read() }.addr(), 0x1000);
+    assert_eq!(walk(bucket), [older]);
+    remove(&world, older);
+    assert!(walk(bucket).is_empty());
+}
