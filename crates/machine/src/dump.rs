@@ -34,6 +34,10 @@ pub struct Facts {
     pub processors: u32,
     /// Time since boot in units of 100 ns.
     pub up_time: u64,
+    /// Time since 1601 in units of 100 ns.
+    pub system_time: u64,
+    /// Number of the boot.
+    pub boot_id: u32,
     /// Base of the kernel image.
     pub kernel: u64,
     /// Head of the list of loaded modules, 0 where unknown.
@@ -187,10 +191,11 @@ fn header(facts: &Facts, pages: u64) -> Vec<u8> {
     }
     put(0xF98, &1_u32.to_le_bytes());
     put(0xFA0, &(HEADER as u64 + pages * PAGE).to_le_bytes());
-    put(0xFA8, &0_u64.to_le_bytes());
+    put(0xFA8, &facts.system_time.to_le_bytes());
     put(0xFB0, &[0; 0x80]);
     put(0xFB0, b"written by Ringbell; the kernel lies in the lower half");
     put(0x1030, &facts.up_time.to_le_bytes());
+    put(0x1054, &facts.boot_id.to_le_bytes());
     bytes
 }
 

@@ -38,6 +38,10 @@ impl Machine {
         match *self {}
     }
 
+    pub fn name_run(&mut self, _name: u64) {
+        match *self {}
+    }
+
     pub fn has_remains(&self) -> bool {
         match *self {}
     }

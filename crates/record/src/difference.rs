@@ -65,6 +65,18 @@ pub struct ObjectChange {
     pub listeners: Vec<ListenerChange>,
 }
 
+/// Whether two images are of one boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+pub enum Boots {
+    /// They are.
+    Same,
+    /// They are not.
+    Different,
+    /// They do not tell.
+    Unknown,
+}
+
 /// Two images compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -75,8 +87,12 @@ pub struct Difference {
     pub before: String,
     /// Name of the second image.
     pub after: String,
-    /// Both images look like one boot: the kernel and most objects lie where they lay. Addresses are compared only then. Two runs of
-    /// a machine that loads its kernel at a fixed address look so, too.
+    /// Whether both images are of one boot, as far as they tell.
+    pub boots: Boots,
+    /// How that is known, or why it is not, as a clause.
+    pub boots_because: String,
+    /// Addresses are compared: both images are of one boot; or that cannot be told, and they look so, because the kernel and most objects lie where
+    /// they lay.
     pub same_boot: bool,
     /// Objects of each image.
     pub objects: (u64, u64),

@@ -27,7 +27,7 @@ mod schedule;
 mod trace;
 mod wait;
 
-pub use difference::{Change, Difference, ListenerChange, ObjectChange};
+pub use difference::{Boots, Change, Difference, ListenerChange, ObjectChange};
 pub use ending::{BugcheckRecord, Ending, HangRecord, Registers};
 pub use event::{Access, CreateOutcome, EntryPoint, Event, Mode, RefusedBecause, What};
 pub use exception::ExceptionOutcome;

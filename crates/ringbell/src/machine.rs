@@ -121,6 +121,11 @@ impl Machine {
         self.inner.keep_remains()
     }
 
+    /// Names the run: dumps of runs with another name or other settings are of another boot, by the `BootId` that they show.
+    pub fn name_run(&mut self, name: u64) {
+        self.inner.name_run(name);
+    }
+
     /// Returns whether the machine has died and can be dumped all the same.
     pub fn has_remains(&self) -> bool {
         self.inner.has_remains()

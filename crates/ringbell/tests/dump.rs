@@ -359,6 +359,46 @@ fn the_same_bugcheck_gives_the_same_dump() {
 }
 
 #[test]
+fn dumps_of_one_run_are_of_one_boot_and_those_of_another_are_not() {
+    let look = |dump: Vec<u8>| {
+        let image = MemoryImage::from_bytes(dump).unwrap();
+        let kernel = Kernel::find(&image, FindOptions::default());
+        inspect::inspect("machine.dmp", &image, &kernel, &Options::default())
+    };
+    let mut machine = Machine::boot(Config::default()).unwrap();
+    let [mut before, mut after] = [Vec::new(), Vec::new()];
+    machine.dump(&mut before).unwrap();
+    machine.load("listener.sys", &image("listener.sys")).unwrap();
+    machine.advance(std::time::Duration::from_secs(60)).unwrap();
+    machine.dump(&mut after).unwrap();
+    drop(machine.finish());
+    let (before, after) = (look(before), look(after));
+    let difference = inspect::diff(&before, &after);
+    assert_eq!(difference.boots, record::Boots::Same, "{}", difference.boots_because);
+    assert!(after.boot.up_time.get().unwrap() >= before.boot.up_time.get().unwrap() + 600_000_000);
+    assert_eq!(before.boot.time(), after.boot.time());
+    assert_eq!(after.boot.times_from, "KUSER_SHARED_DATA");
+
+    let dumps = ["listener.sys", "ringer.sys", "listener.sys"].map(|driver| {
+        let (path, report) = played(driver, "boots-left.dmp");
+        report.unwrap();
+        let dump = std::fs::read(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        dump
+    });
+    assert!(dumps[0] == dumps[2], "the same run gives the same bytes");
+    let theirs = kdmp_parser::parse::KernelDumpParser::with_reader(Cursor::new(dumps[0].clone())).unwrap();
+    let header = theirs.headers();
+    let [first, second, again] = dumps.map(look);
+    assert_eq!(u64::try_from(header.system_time).ok(), first.boot.system_time.get());
+    assert_eq!(u64::try_from(header.system_up_time).ok(), first.boot.up_time.get());
+    let difference = inspect::diff(&first, &second);
+    assert_eq!(difference.boots, record::Boots::Different, "{}", difference.boots_because);
+    assert!(!difference.same_boot && difference.boots_because.starts_with("their boot ids are "));
+    assert_eq!(inspect::diff(&first, &again).boots, record::Boots::Same);
+}
+
+#[test]
 fn a_deadlock_and_a_hang_are_dumped_as_machines_that_ran() {
     for (driver, deadlock) in [("deadlock-abandoned.sys", true), ("endless-loop.sys", false)] {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{driver}-left.dmp"));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use record::{Change, Difference, ListenerChange, ObjectChange};
+use record::{Boots, Change, Difference, ListenerChange, ObjectChange};
 use serde_json::Value;
 
 use crate::text::printable;
@@ -17,12 +17,16 @@ pub fn text(difference: &Difference) -> String {
         printable(&difference.after),
         difference.objects.1
     );
-    let boots = if difference.same_boot {
-        "both images look like one boot (the kernel and most objects lie where they lay), so addresses are compared"
-    } else {
-        "the images do not look like one boot, so addresses are not compared"
+    let boots = match (difference.boots, difference.same_boot) {
+        (Boots::Same, _) => "both images are of one boot",
+        (Boots::Different, _) => "the images are of different boots",
+        (Boots::Unknown, true) => {
+            "the images do not tell whether they are of one boot, and look so: the kernel and most objects lie where they lay"
+        }
+        (Boots::Unknown, false) => "the images do not tell whether they are of one boot, and do not look so",
     };
-    let _ = writeln!(out, "{boots}");
+    let compared = if difference.same_boot { "addresses are compared" } else { "addresses are not compared" };
+    let _ = writeln!(out, "{boots} ({}), {compared}", printable(&difference.boots_because));
     for change in &difference.changes {
         out.push('\n');
         object(change, &mut out);

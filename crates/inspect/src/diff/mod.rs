@@ -1,14 +1,15 @@
 //! Two images compared: which objects and listeners came, went, or were exchanged.
 //!
 //! Load addresses differ from boot to boot, so objects are matched by name, objects without one by the port that rings them or by
-//! who listens, and listeners by `module+offset`. Only where both images look like one boot are addresses compared, too: then an
+//! who listens, and listeners by `module+offset`. Only where both images are of one boot, or look so and do not tell, are addresses compared, too: then an
 //! object elsewhere under the same name is another object. Where a module was updated in between, its routines are matched by module.
 
+mod boots;
 mod listeners;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use record::{Change, Difference, FoundObject, Inspection, ObjectChange, Value};
+use record::{Boots, Change, Difference, FoundObject, Inspection, ObjectChange, Value};
 
 use listeners::{Keys, all, compare};
 
@@ -16,11 +17,15 @@ use listeners::{Keys, all, compare};
 #[must_use]
 pub fn diff(before: &Inspection, after: &Inspection) -> Difference {
     let same_build = before.build == after.build;
-    let keys = Keys { same_build, same_boot: same_boot(before, after) };
+    let (boots, boots_because) = boots::compare(before, after);
+    let alike = || boots == Boots::Unknown && look_like_one_boot(before, after);
+    let keys = Keys { same_build, same_boot: boots == Boots::Same || alike() };
     let mut out = Difference {
         schema: Difference::SCHEMA,
         before: before.source.clone(),
         after: after.source.clone(),
+        boots,
+        boots_because,
         same_boot: keys.same_boot,
         objects: (before.objects.len() as u64, after.objects.len() as u64),
         unchanged: 0,
@@ -53,7 +58,7 @@ pub fn diff(before: &Inspection, after: &Inspection) -> Difference {
 }
 
 /// Tells whether two images look like one boot: the kernel lies at one place, and at least half of the objects that both name do.
-fn same_boot(before: &Inspection, after: &Inspection) -> bool {
+fn look_like_one_boot(before: &Inspection, after: &Inspection) -> bool {
     let (Some(left), Some(right)) = (before.kernel.known(), after.kernel.known()) else { return false };
     if left != right || before.build != after.build {
         return false;

@@ -49,7 +49,8 @@ pub(super) fn read(image: &MemoryImage, memory: &dyn Memory) -> FoundBoot {
         let [now, up] =
             [offset_of!(KUSER_SHARED_DATA, SystemTime), offset_of!(KUSER_SHARED_DATA, InterruptTime)]
                 .map(|at| time(&page, at));
-        Some((now?, up?, "KUSER_SHARED_DATA"))
+        // A machine that was booted this moment has been up for no time, but the calendar never shows zero.
+        Some((now.filter(|now| *now != 0)?, up?, "KUSER_SHARED_DATA"))
     });
     let header = || {
         let header = image.header()?;
@@ -73,9 +74,9 @@ pub(super) fn read(image: &MemoryImage, memory: &dyn Memory) -> FoundBoot {
     }
 }
 
-/// Reads a `KSYSTEM_TIME`. `None` where it is being written, or was never set.
+/// Reads a `KSYSTEM_TIME`. `None` where it is being written.
 fn time(page: &[u8], at: usize) -> Option<u64> {
     let high = |field: usize| u32_at(page, at + field);
     let same = high(offset_of!(KSYSTEM_TIME, High1Time)) == high(offset_of!(KSYSTEM_TIME, High2Time));
-    Some(u64_at(page, at)).filter(|time| same && *time != 0)
+    same.then(|| u64_at(page, at))
 }

@@ -1,8 +1,8 @@
 //! Two machines made by hand, compared.
 
-use record::{Change, Difference, Inspection};
+use record::{Boots, Change, Difference, Inspection};
 use ringbell_inspect::{FindOptions, Kernel, MemoryImage, Options, diff, inspect};
-use synth::{CallbackSpec, Dump, Era, World};
+use synth::{CallbackSpec, Dump, Era, World, plan};
 
 fn look(world: &World) -> Inspection {
     let image = MemoryImage::from_bytes(world.dump(Dump::Full)).unwrap();
@@ -188,4 +188,70 @@ fn an_object_that_left_the_global_list_is_told() {
     let difference = compare(&before, &after);
     assert_eq!(short(&difference), ["changed \\Callback\\VendorEvents"]);
     assert_eq!(difference.changes[0].what, ["on the global list was yes, is no"]);
+}
+
+/// Shows the clock and the number of the boot as `ntddk.h` places them: time since boot, system time, `BootId`.
+fn with_boot(world: &World, id: u32, up: u64, now: u64) -> World {
+    let mut world = world.clone();
+    for (at, time) in [(0x08, up), (0x14, now)] {
+        world.memory.put64(plan::SHARED + at, time);
+        world.memory.put32(plan::SHARED + at + 8, (time >> 32) as u32);
+    }
+    world.memory.put32(plan::SHARED + 0x2C4, id);
+    world
+}
+
+#[test]
+fn the_number_and_the_time_of_the_boot_decide() {
+    const SECOND: u64 = 10_000_000;
+    const BOOTED: u64 = 133_800_000_000_000_000;
+    let world = World::booted(Era::TwentyFourH2);
+    let at = |id, booted: u64, up: u64| with_boot(&world, id, up * SECOND, booted + up * SECOND);
+    let first = at(7, BOOTED, 60);
+    for (second, boots, compared, because) in [
+        (at(7, BOOTED, 90_000), Boots::Same, true, "boot id 7, booted at the same time"),
+        // A clock that was corrected.
+        (at(7, BOOTED + 5 * SECOND, 90_000), Boots::Same, true, "boot id 7, booted at the same time"),
+        (at(8, BOOTED + 100_000 * SECOND, 60), Boots::Different, false, "their boot ids are 7 and 8"),
+        // The same number of another machine, or after the clock was set by a day.
+        (
+            at(7, BOOTED + 86_400 * SECOND, 60),
+            Boots::Unknown,
+            true,
+            "both have the boot id 7, but were booted at other times, or the clock was set",
+        ),
+        (
+            at(0, BOOTED, 90),
+            Boots::Unknown,
+            true,
+            "they were booted at the same time, and not both have a boot id",
+        ),
+        (
+            at(0, BOOTED + 86_400 * SECOND, 90),
+            Boots::Unknown,
+            true,
+            "they were booted at other times, or the clock was set, and not both have a boot id",
+        ),
+        (
+            with_boot(&world, 7, 0, 0),
+            Boots::Unknown,
+            true,
+            "both have the boot id 7, and one does not tell when it was booted",
+        ),
+        (world.clone(), Boots::Unknown, true, "not both have a boot id and a time"),
+    ] {
+        for (before, after) in [(&first, &second), (&second, &first)] {
+            let difference = compare(before, after);
+            assert_eq!((difference.boots, difference.same_boot), (boots, compared), "{because}");
+            if std::ptr::eq(before, &first) {
+                assert_eq!(difference.boots_because, because);
+            }
+            assert_eq!(short(&difference), [""; 0]);
+        }
+    }
+    // Another build, and a kernel elsewhere, need no number.
+    let other = World::booted(Era::Ten);
+    let difference = compare(&first, &other);
+    assert_eq!((difference.boots, difference.same_boot), (Boots::Different, false));
+    assert!(difference.boots_because.starts_with("the builds are "), "{}", difference.boots_because);
 }

@@ -88,6 +88,7 @@ impl Base {
             build: base.build,
             trapping: base.trapping,
             untrapped: base.untrapped.clone(),
+            run: base.run,
         })
     }
 

@@ -56,6 +56,8 @@ pub struct Machine {
     pub(super) build: u32,
     pub(super) trapping: Trapping,
     pub(super) untrapped: Vec<(String, Vec<Untrapped>)>,
+    /// What tells the run from others with the same settings.
+    pub(super) run: u64,
 }
 
 impl Machine {
@@ -102,6 +104,7 @@ impl Machine {
                     build,
                     trapping,
                     untrapped: Vec::new(),
+                    run: 0,
                 };
                 // Not a part of the configuration, which has to be short.
                 if let Some(schedule) = machine.config.schedule.clone() {
@@ -171,6 +174,11 @@ impl Machine {
     /// Fails where the machine has ended.
     pub fn keep_remains(&mut self) -> Result<(), MachineError> {
         self.done(&Command::Stay)
+    }
+
+    /// Names the run: dumps of runs with another name or other settings are of another boot. The name goes into the `BootId` that dumps show.
+    pub fn name_run(&mut self, name: u64) {
+        self.run = name;
     }
 
     /// Returns whether the machine is dead and [`dump`](Self::dump) can be called all the same.

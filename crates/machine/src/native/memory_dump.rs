@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::mem::offset_of;
 use std::ops::Range;
 use std::time::Duration;
+
+use nt::{KSYSTEM_TIME, KUSER_SHARED_DATA};
 
 use super::last_words::{Kind, LastWords};
 use super::machine::Machine;
@@ -52,6 +55,7 @@ impl Machine {
             pages.push(read);
         }
         let facts = self.facts(now, words.as_ref());
+        pages.extend(shared_data(&pages, &facts));
         write(&pages, &facts, out).map_err(MachineError::Write)
     }
 
@@ -74,6 +78,28 @@ impl Machine {
         Ok(Pages { base: region.base, write: region.write, execute: region.execute, bytes })
     }
 
+    /// Returns a number that is another one for another run. Windows counts the boots of an installation, of which there is none here; the same run
+    /// has the same number, and none that cannot be had again has that of another.
+    fn boot_id(&self) -> u32 {
+        let config = &self.config;
+        let nonce = if config.parallel { self.process.shared.nonce() } else { [0; 2] };
+        let settings = [
+            config.seed,
+            config.processors.into(),
+            config.kernel_listeners.into(),
+            self.run,
+            nonce[0],
+            nonce[1],
+        ];
+        let words = settings.iter().flat_map(|word| word.to_le_bytes());
+        // FNV-1a.
+        let hash = config.profile.bytes().chain(words).fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+        });
+        // Zero says that nobody counts.
+        ((hash ^ hash >> 32) as u32).max(1)
+    }
+
     fn facts(&self, up_time: u64, words: Option<&LastWords>) -> Facts {
         let bugcheck = words.filter(|words| words.kind == Kind::Bugcheck);
         let kernel = self.modules.0.first();
@@ -87,6 +113,8 @@ impl Machine {
             build: self.build(),
             processors: self.config().processors.into(),
             up_time,
+            system_time: executive::ke::BOOT_SYSTEM_TIME.cast_unsigned() + up_time,
+            boot_id: self.boot_id(),
             kernel: plan::KERNEL_IMAGE.base,
             loaded_modules: symbol("PsLoadedModuleList").unwrap_or(0),
             root_directory: symbol("ObpRootDirectoryObject").unwrap_or(0),
@@ -97,6 +125,25 @@ impl Machine {
             registers: words.and_then(|words| words.registers),
         }
     }
+}
+
+/// Returns `KUSER_SHARED_DATA` as Windows shows it to everybody, at its address of the upper half, where no page of a Linux process can be: with the time
+/// of now, which drivers are told instruction by instruction, and a number of the boot.
+fn shared_data(pages: &[Pages], facts: &Facts) -> Option<Pages> {
+    let place = plan::SHARED_DATA.base;
+    let range =
+        pages.iter().find(|range| range.base <= place && place - range.base < range.bytes.len() as u64)?;
+    let mut bytes = range.bytes[(place - range.base) as usize..][..PAGE as usize].to_vec();
+    let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+    for (at, time) in [
+        (offset_of!(KUSER_SHARED_DATA, InterruptTime), facts.up_time),
+        (offset_of!(KUSER_SHARED_DATA, SystemTime), facts.system_time),
+    ] {
+        put(at, &time.to_le_bytes());
+        put(at + offset_of!(KSYSTEM_TIME, High2Time), &((time >> 32) as u32).to_le_bytes());
+    }
+    put(offset_of!(KUSER_SHARED_DATA, BootId), &facts.boot_id.to_le_bytes());
+    Some(Pages { base: plan::KUSER_SHARED_DATA, write: false, execute: false, bytes })
 }
 
 /// Puts zeros where a word is an address of `host`: the machine has none of its own there, and they differ from run to run. Where only the upper

@@ -264,6 +264,7 @@ impl Scenario {
         let mut dumps = Dumps::open(self.dump.as_deref()).map_err(MachineError::Write)?;
         let (done, place, report) = Machine::boot(self.config.clone()).map(|mut machine| {
             let mut player = Player::new();
+            machine.name_run(self.name());
             let ready = machine.never_fork().and_then(|()| match self.dump {
                 Some(_) => machine.keep_remains(),
                 None => Ok(()),
@@ -301,6 +302,28 @@ impl Scenario {
         let place = player.place.clone();
         let report = self.judge(machine.finish(), player);
         Stopped::unless_played(done.and(left), place, report)
+    }
+
+    /// Returns a number for what is done, and by which drivers. It tells dumps of one scenario from those of another.
+    fn name(&self) -> u64 {
+        fn add(hash: &mut u64, bytes: &[u8]) {
+            // FNV-1a, with a mark between the parts.
+            for byte in bytes.iter().copied().chain([0xFF]) {
+                *hash = (*hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+            }
+        }
+        fn add_act(hash: &mut u64, act: &Act) {
+            add(hash, act.to_string().as_bytes());
+            match act {
+                Act::Load(driver) => add(hash, &driver.image),
+                Act::Parallel(members) => members.iter().for_each(|member| add_act(hash, &member.act)),
+                _ => {}
+            }
+        }
+        let mut hash = 0xCBF2_9CE4_8422_2325;
+        add(&mut hash, format!("{:?} {:?}", self.config.faults, self.config.schedule).as_bytes());
+        self.steps.iter().for_each(|step| add_act(&mut hash, &step.act));
+        hash
     }
 
     /// Tells where the run did not follow the schedule that it was to play again, or made no call that was to fail.
