@@ -15,7 +15,7 @@ macro_rules! bugchecks {
             pub const fn name(self) -> Option<&'static str> {
                 match self.0 {
                     $( $value => Some(stringify!($name)), )*
-                    _ => None,
+                    other => $crate::bugcheck::names::name(other),
                 }
             }
 
@@ -102,4 +102,5 @@ impl fmt::Display for FastFail {
     }
 }
 
+mod names;
 mod table;

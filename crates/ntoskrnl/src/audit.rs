@@ -1,4 +1,4 @@
-//! What a driver leaves behind: handles, names, timers, DPCs, work items, threads and spin locks, with who made them.
+//! What a driver leaves behind: handles, names, timers, DPCs, work items, threads and locks, with who made them.
 //!
 //! Windows keeps no such account. What Driver Verifier knows of it, it learns when memory goes: a timer or DPC in it is bugcheck 0xC7
 //! `TIMER_OR_DPC_INVALID`. Here the objects themselves say what is still open, set, queued or running, and what is kept beside
@@ -11,19 +11,28 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use executive::Origin;
 use executive::ke::QueuedDpc;
 use executive::ob::MadeObject;
-use record::{Left, LeftKind, Made};
+use nt::Irql;
+use record::{Left, LeftKind, Made, What};
 
 use crate::kernel::Kernel;
 
 /// Timers and DPCs that are remembered before those that are over are forgotten.
 const MOST_IDLE: usize = 1024;
 
-/// A spin lock that a thread holds: its address, the thread, and who took it when.
+/// A lock that a thread holds: its kind and address, the thread, and who took it when.
 #[derive(Clone, Copy, Debug)]
 struct Held {
+    kind: LeftKind,
     lock: u64,
     thread: u64,
     origin: Origin,
+}
+
+/// How many locks a thread held, and how often it had entered a region or raised its IRQL, at some moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Holds {
+    locks: usize,
+    entered: usize,
 }
 
 /// Who set, queued or took what.
@@ -31,7 +40,9 @@ struct Held {
 pub(crate) struct Account {
     timers: Mutex<BTreeMap<u64, Origin>>,
     dpcs: Mutex<BTreeMap<u64, Origin>>,
-    spin_locks: Mutex<Vec<Held>>,
+    locks: Mutex<Vec<Held>>,
+    /// Regions entered, mutexes taken and IRQLs raised, and not undone.
+    entered: Mutex<Vec<Held>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -64,44 +75,114 @@ impl Kernel {
         dpcs.insert(dpc, origin);
     }
 
-    /// Notes that the current thread took a spin lock.
-    pub(crate) fn spin_lock_taken(&self, address: u64) {
-        let thread = self.host().current_thread().as_ptr().addr() as u64;
+    /// Notes that the current thread took a lock; once more where it has it already.
+    pub(crate) fn lock_taken(&self, kind: LeftKind, address: u64) {
+        let thread = self.thread_address();
         // Without the call stack: locks are taken often, and the place says enough.
         let origin = Origin { caller: self.caller(), time: self.host().now(), stack: 0 };
-        lock(&self.account().spin_locks).push(Held { lock: address, thread, origin });
+        lock(&self.account().locks).push(Held { kind, lock: address, thread, origin });
     }
 
-    /// Notes that a spin lock was given back, by whatever thread.
-    pub(crate) fn spin_lock_given(&self, address: u64) {
-        let thread = self.host().current_thread().as_ptr().addr() as u64;
-        let mut held = lock(&self.account().spin_locks);
+    /// Notes that a lock was given back by `thread`, or for it. Returns whether it had it.
+    pub(crate) fn lock_given_by(&self, thread: u64, address: u64) -> bool {
+        let mut held = lock(&self.account().locks);
         let own = held.iter().rposition(|held| held.lock == address && held.thread == thread);
-        if let Some(index) = own.or_else(|| held.iter().rposition(|held| held.lock == address)) {
+        if let Some(index) = own {
             held.remove(index);
         }
+        own.is_some()
     }
 
-    /// Returns how many spin locks the current thread holds.
-    pub fn spin_locks_held(&self) -> usize {
-        let held = lock(&self.account().spin_locks);
-        if held.is_empty() {
-            return 0;
+    /// Notes that the current thread gave a lock back, and tells where it did not have it: `held` says whether somebody else does.
+    pub(crate) fn lock_given(&self, kind: LeftKind, address: u64, held: bool) {
+        if self.lock_given_by(self.thread_address(), address) {
+            return;
         }
-        let thread = self.host().current_thread().as_ptr().addr() as u64;
-        held.iter().filter(|held| held.thread == thread).count()
+        let mut others = lock(&self.account().locks);
+        let other = others.iter().rposition(|held| held.lock == address);
+        if let Some(index) = other {
+            others.remove(index);
+        }
+        drop(others);
+        let held = held || other.is_some();
+        // A spin lock belongs to the processor: one that is held may have been taken without a call.
+        if !(held && kind == LeftKind::SpinLock) {
+            self.host().emit(What::LockMisused { kind, lock: address, held });
+        }
     }
 
-    /// Returns the spin locks that the current thread took after it had held `before` of them, in that order.
-    pub fn spin_locks_since(&self, before: usize) -> Vec<Left> {
-        let thread = self.host().current_thread().as_ptr().addr() as u64;
+    /// Forgets a lock that is made anew, or is no more.
+    pub(crate) fn lock_over(&self, address: u64) {
+        lock(&self.account().locks).retain(|held| held.lock != address);
+    }
+
+    fn thread_address(&self) -> u64 {
+        self.host().current_thread().as_ptr().addr() as u64
+    }
+
+    /// Notes that the current thread entered a region, took a mutex or raised its IRQL: `address` is the mutex or the level.
+    pub(crate) fn entered(&self, kind: LeftKind, address: u64) {
+        let thread = self.thread_address();
+        let origin = Origin { caller: self.caller(), time: self.host().now(), stack: 0 };
+        lock(&self.account().entered).push(Held { kind, lock: address, thread, origin });
+    }
+
+    /// Notes that the current thread left a region or gave a mutex back.
+    pub(crate) fn left_again(&self, kind: LeftKind, address: u64) {
+        let thread = self.thread_address();
+        let mut entered = lock(&self.account().entered);
+        let last = entered
+            .iter()
+            .rposition(|held| held.thread == thread && held.kind == kind && held.lock == address);
+        last.map(|last| entered.remove(last));
+    }
+
+    /// Notes that the current thread lowered its IRQL to `level`.
+    pub(crate) fn lowered(&self, level: Irql) {
+        let mut entered = lock(&self.account().entered);
+        if !entered.is_empty() {
+            let thread = self.thread_address();
+            entered.retain(|held| {
+                held.thread != thread || held.kind != LeftKind::Irql || held.lock <= u64::from(level.0)
+            });
+        }
+    }
+
+    /// Returns how much the current thread holds and has entered, to be asked about again later.
+    pub fn held(&self) -> Holds {
+        let thread = self.thread_address();
+        let count = |all: &[Held]| all.iter().filter(|held| held.thread == thread).count();
+        Holds { locks: count(&lock(&self.account().locks)), entered: count(&lock(&self.account().entered)) }
+    }
+
+    /// Returns the locks that the current thread took since `before` and still holds, and the calls that raised its IRQL above `level`,
+    /// where it is still there.
+    pub fn kept_since(&self, before: &Holds, level: Irql) -> Vec<Left> {
+        let mut kept = self.since(&self.account().locks, before.locks);
+        if self.host().irql() > level {
+            let entered = self.since(&self.account().entered, before.entered).into_iter();
+            kept.extend(entered.filter(|left| left.kind == LeftKind::Irql));
+        } else {
+            self.lowered(level);
+        }
+        kept
+    }
+
+    /// Returns the regions that the current thread entered, and the mutexes it took, since `before`, and has not left.
+    pub fn entered_since(&self, before: &Holds) -> Vec<Left> {
+        let entered = self.since(&self.account().entered, before.entered).into_iter();
+        entered.filter(|left| left.kind != LeftKind::Irql).collect()
+    }
+
+    fn since(&self, all: &Mutex<Vec<Held>>, before: usize) -> Vec<Left> {
+        let thread = self.thread_address();
         let held: Vec<Held> =
-            lock(&self.account().spin_locks).iter().filter(|held| held.thread == thread).copied().collect();
-        held.into_iter().skip(before).map(|held| self.held(held)).collect()
+            lock(all).iter().filter(|held| held.thread == thread).skip(before).copied().collect();
+        held.into_iter().map(|held| self.describe(held)).collect()
     }
 
-    fn held(&self, held: Held) -> Left {
-        self.left(LeftKind::SpinLock, held.lock, held.origin)
+    fn describe(&self, held: Held) -> Left {
+        self.left(held.kind, held.lock, held.origin)
     }
 
     /// Returns what the driver whose image lies in `image` leaves behind, other than pool, lookaside lists and devices. The machine
@@ -128,8 +209,8 @@ impl Kernel {
         left.extend(crate::ex::work::left(self, image));
         left.extend(crate::ps::thread::left(self, image));
         let locks: Vec<Held> =
-            lock(&self.account().spin_locks).iter().filter(|held| own(held.origin)).copied().collect();
-        left.extend(locks.into_iter().map(|held| self.held(held)));
+            lock(&self.account().locks).iter().filter(|held| own(held.origin)).copied().collect();
+        left.extend(locks.into_iter().map(|held| self.describe(held)));
         left
     }
 
@@ -192,7 +273,7 @@ impl Kernel {
 mod tests {
     use super::*;
     use crate::testing::{RETURN_ADDRESS, Rig, at, zeroed};
-    use nt::{KDPC, KTIMER};
+    use nt::{ERESOURCE, FAST_MUTEX, KDPC, KMUTANT, KTIMER};
 
     fn kinds(rig: &Rig) -> Vec<(LeftKind, u64)> {
         let image = RETURN_ADDRESS - 0x100..RETURN_ADDRESS + 0x100;
@@ -234,12 +315,90 @@ mod tests {
         let mut locks = [0_u64; 2];
         let lock = at(&mut locks);
         let old = rig.call("KeAcquireSpinLockRaiseToDpc", &[lock]);
-        let before = rig.kernel.spin_locks_held();
+        let before = rig.kernel.held();
         rig.call("KeAcquireSpinLockAtDpcLevel", &[lock + 8]);
-        assert_eq!(rig.kernel.spin_locks_since(before)[0].address, lock + 8);
+        assert_eq!(rig.kernel.kept_since(&before, Irql::DISPATCH)[0].address, lock + 8);
         rig.call("KeReleaseSpinLock", &[lock, old]);
         assert_eq!(kinds(&rig), [(LeftKind::SpinLock, lock + 8)]);
         rig.call("KeReleaseSpinLockFromDpcLevel", &[lock + 8]);
-        assert!(kinds(&rig).is_empty() && rig.kernel.spin_locks_held() == 0);
+        assert!(kinds(&rig).is_empty() && rig.kernel.held().locks == 0);
+    }
+
+    #[test]
+    fn mutexes_and_resources_are_left_as_long_as_they_are_held() {
+        let rig = Rig::new();
+        let mut mutex: FAST_MUTEX = zeroed();
+        let m = at(&mut mutex);
+        let mut resource: Box<ERESOURCE> = Box::new(zeroed());
+        let r = at(&mut *resource);
+        rig.call("KeInitializeGuardedMutex", &[m]);
+        rig.call("ExInitializeResourceLite", &[r]);
+        rig.call("ExAcquireFastMutex", &[m]);
+        assert_eq!(kinds(&rig), [(LeftKind::FastMutex, m)]);
+        rig.call("ExReleaseFastMutex", &[m]);
+        assert_eq!(rig.call("ExAcquireResourceExclusiveLite", &[r, 1]), 1);
+        assert_eq!(rig.call("ExAcquireResourceSharedLite", &[r, 1]), 1);
+        rig.call("ExReleaseResourceLite", &[r]);
+        assert_eq!(kinds(&rig), [(LeftKind::Resource, r)], "taken twice, given back once");
+        rig.call("ExReleaseResourceLite", &[r]);
+        assert!(kinds(&rig).is_empty() && rig.kernel.held().locks == 0);
+        rig.call("ExAcquireResourceExclusiveLite", &[r, 1]);
+        rig.call("ExDeleteResourceLite", &[r]);
+        assert!(kinds(&rig).is_empty(), "what is no more is held by nobody");
+    }
+
+    #[test]
+    fn a_lock_that_is_released_and_not_held_is_told() {
+        let rig = Rig::new();
+        let mut lock = 0_u64;
+        let l = at(&mut lock);
+        let mut mutex: FAST_MUTEX = zeroed();
+        let m = at(&mut mutex);
+        rig.call("KeInitializeGuardedMutex", &[m]);
+        let misused = |kind, lock| What::LockMisused { kind, lock, held: false };
+        rig.events();
+        rig.call("KeReleaseSpinLockFromDpcLevel", &[l]);
+        rig.call("ExReleaseFastMutexUnsafe", &[m]);
+        let told: Vec<What> =
+            rig.events().into_iter().filter(|event| matches!(event, What::LockMisused { .. })).collect();
+        assert_eq!(told, [misused(LeftKind::SpinLock, l), misused(LeftKind::FastMutex, m)]);
+        rig.call("KeInitializeGuardedMutex", &[m]);
+        let old = rig.call("KeAcquireSpinLockRaiseToDpc", &[l]);
+        rig.call("KeReleaseSpinLock", &[l, old]);
+        rig.call("ExAcquireFastMutexUnsafe", &[m]);
+        rig.call("ExReleaseFastMutexUnsafe", &[m]);
+        // Taken without a call, as by code of a driver's own.
+        let mut taken = 1_u64;
+        let old = rig.call("KeRaiseIrqlToDpcLevel", &[]);
+        rig.call("KeReleaseSpinLock", &[at(&mut taken), old]);
+        let told = rig.events();
+        assert!(!told.iter().any(|event| matches!(event, What::LockMisused { .. })), "{told:?}");
+    }
+
+    #[test]
+    fn what_was_entered_and_raised_is_told_until_it_is_undone() {
+        let rig = Rig::new();
+        let before = rig.kernel.held();
+        rig.call("KeEnterCriticalRegion", &[]);
+        rig.call("KeEnterGuardedRegion", &[]);
+        rig.call("KeLeaveGuardedRegion", &[]);
+        let entered: Vec<LeftKind> =
+            rig.kernel.entered_since(&before).into_iter().map(|left| left.kind).collect();
+        assert_eq!(entered, [LeftKind::CriticalRegion]);
+        rig.call("KeLeaveCriticalRegion", &[]);
+        let old = rig.call("KeRaiseIrqlToDpcLevel", &[]);
+        let raised = rig.kernel.kept_since(&before, Irql::PASSIVE);
+        assert_eq!((raised.len(), raised[0].kind, raised[0].address), (1, LeftKind::Irql, 2));
+        assert_eq!(raised[0].made.caller, RETURN_ADDRESS);
+        rig.call("KeLowerIrql", &[old]);
+        assert!(rig.kernel.kept_since(&before, Irql::PASSIVE).is_empty());
+        let mut mutex: KMUTANT = zeroed();
+        let m = at(&mut mutex);
+        rig.call("KeInitializeMutex", &[m, 0]);
+        rig.call("KeWaitForSingleObject", &[m, 0, 0, 0, 0]);
+        let entered = rig.kernel.entered_since(&before);
+        assert_eq!((entered.len(), entered[0].kind, entered[0].address), (1, LeftKind::Mutex, m));
+        rig.call("KeReleaseMutex", &[m, 0]);
+        assert!(rig.kernel.entered_since(&before).is_empty());
     }
 }

@@ -96,6 +96,8 @@ pub struct Export {
     pub module: Module,
     /// Highest IRQL its contract allows.
     pub irql: Irql,
+    /// Lowest IRQL its contract allows.
+    pub lowest: Irql,
     /// Whether the executive judges the IRQL by itself, so that it is not judged twice.
     pub judged_below: bool,
     /// How much of it is there.
@@ -114,8 +116,9 @@ impl Export {
         let host = kernel.host();
         thread::reap(kernel);
         let irql = host.irql();
-        if irql > self.irql && !self.judged_below {
-            host.emit(What::IrqlContract { name: self.name.into(), highest: self.irql.0, actual: irql.0 });
+        if (irql > self.irql && !self.judged_below) || irql < self.lowest {
+            let (lowest, highest) = (self.lowest.0, self.irql.0);
+            host.emit(What::IrqlContract { name: self.name.into(), lowest, highest, actual: irql.0 });
         }
         if self.state == State::Stub {
             host.emit(What::StubExport { name: self.name.into() });
@@ -387,16 +390,28 @@ pub const fn signature_of<Shape, H: Handler<Shape>>(_: &H) -> Signature {
 #[macro_export]
 macro_rules! export {
     ($name:ident, $module:ident, $irql:ident, $state:ident, $handler:path) => {
-        $crate::export!($name, $module, $irql, $state, $handler, false)
+        $crate::export!($name, $module, $irql, $state, $handler, PASSIVE, false)
     };
     ($name:ident, $module:ident, $irql:ident, $state:ident, $handler:path, judged below) => {
-        $crate::export!($name, $module, $irql, $state, $handler, true)
+        $crate::export!($name, $module, $irql, $state, $handler, PASSIVE, true)
     };
-    ($name:ident, $module:ident, $irql:ident, $state:ident, $handler:path, $judged_below:literal) => {
+    ($name:ident, $module:ident, $irql:ident, $state:ident, $handler:path, from $lowest:ident) => {
+        $crate::export!($name, $module, $irql, $state, $handler, $lowest, false)
+    };
+    (
+        $name:ident,
+        $module:ident,
+        $irql:ident,
+        $state:ident,
+        $handler:path,
+        $lowest:ident,
+        $judged_below:literal
+    ) => {
         $crate::export::Export {
             name: stringify!($name),
             module: $crate::export::Module::$module,
             irql: nt::Irql::$irql,
+            lowest: nt::Irql::$lowest,
             judged_below: $judged_below,
             state: $crate::export::State::$state,
             signature: $crate::export::signature_of(&$handler),

@@ -5,8 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::{
-    BugcheckRecord, ExceptionOutcome, FaultId, Left, PageableSection, PoolBlockLeft, PoolMisuse, Snapshot,
-    Wait,
+    BugcheckRecord, ExceptionOutcome, FaultId, Left, LeftKind, PageableSection, PoolBlockLeft, PoolMisuse,
+    Snapshot, Wait,
 };
 
 /// One thing that happened, where and when it happened.
@@ -117,6 +117,7 @@ impl What {
                 | Self::UnregisterWaits { .. }
                 | Self::NotifyBegin { .. }
                 | Self::WaitRaised { .. }
+                | Self::LockMisused { .. }
                 | Self::PoolMisused(_)
                 | Self::ExceptionRaised { .. }
         )
@@ -224,10 +225,13 @@ pub enum What {
         /// Name of the export.
         name: String,
     },
-    /// An export was called at an IRQL its contract forbids.
+    /// An export was called at an IRQL its contract forbids: above the highest, or below the lowest.
     IrqlContract {
         /// Name of the export or routine.
         name: String,
+        /// Lowest IRQL allowed.
+        #[cfg_attr(feature = "serde", serde(default))]
+        lowest: u8,
         /// Highest IRQL allowed.
         highest: u8,
         /// IRQL it was called at.
@@ -437,6 +441,9 @@ pub enum What {
         kernel: [i16; 2],
         /// `KTHREAD.SpecialApcDisable` before and after.
         special: [i16; 2],
+        /// The regions that were entered during the call, and the mutexes taken, and not left again.
+        #[cfg_attr(feature = "serde", serde(default))]
+        entered: Vec<Left>,
     },
     /// Pool blocks that code of a driver allocated and that live when it leaves; told only where there are some.
     PoolLeft {
@@ -509,11 +516,20 @@ pub enum What {
         /// The things, by kind.
         things: Vec<Left>,
     },
-    /// A routine of a driver returned while it still held spin locks that it had not held when it was called; told only then.
-    SpinLocksLeft {
+    /// A routine of a driver returned while it still held locks that it had not held when it was called, or at an IRQL that it had raised; told only then.
+    LocksLeft {
         /// Address called.
         routine: u64,
-        /// The locks.
+        /// The locks, and then the calls that raised the IRQL.
         locks: Vec<Left>,
+    },
+    /// A lock was released that its thread does not hold.
+    LockMisused {
+        /// What kind of lock.
+        kind: LeftKind,
+        /// Its address.
+        lock: u64,
+        /// Whether somebody else holds it.
+        held: bool,
     },
 }

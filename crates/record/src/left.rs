@@ -34,6 +34,18 @@ pub enum LeftKind {
     Thread,
     /// A spin lock that is held.
     SpinLock,
+    /// A fast or guarded mutex that is held.
+    FastMutex,
+    /// A resource (`ERESOURCE`) that is held.
+    Resource,
+    /// A `KMUTEX` that is held.
+    Mutex,
+    /// A critical region that was entered.
+    CriticalRegion,
+    /// A guarded region that was entered.
+    GuardedRegion,
+    /// An IRQL that was raised: the address is the level.
+    Irql,
 }
 
 impl fmt::Display for LeftKind {
@@ -46,6 +58,12 @@ impl fmt::Display for LeftKind {
             Self::WorkItem => "work item",
             Self::Thread => "thread",
             Self::SpinLock => "spin lock",
+            Self::FastMutex => "fast mutex",
+            Self::Resource => "resource",
+            Self::Mutex => "mutex",
+            Self::CriticalRegion => "critical region",
+            Self::GuardedRegion => "guarded region",
+            Self::Irql => "IRQL",
         })
     }
 }

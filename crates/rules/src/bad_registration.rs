@@ -18,7 +18,7 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
+pub(crate) fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (index, event) in run.events.iter().enumerate() {
         let Some(driver) = run.driver_of(event) else { continue };

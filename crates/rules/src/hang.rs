@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use record::{Ending, Event, Finding, HangRecord, RuleId, Severity, Wait, What, cycle_sentence};
 
-use crate::{Rule, Run, dispatch_deadlock, self_unregister};
+use crate::{Rule, Run, bad_registration, dispatch_deadlock, self_unregister};
 
 pub(crate) const RULE: Rule = Rule {
     id: RuleId(18),
@@ -17,7 +17,7 @@ pub(crate) const RULE: Rule = Rule {
           timeout",
     detection: "the run ended as a deadlock, found at once, or at the time limit of a step; of a deadlock it tells who waits \
                 for what, who holds that since where, and who wait for each other; where RB005 or RB006 tells the reason, \
-                this rule is silent",
+                or RB012 that what a thread unregisters is no registration, this rule is silent",
     check,
 };
 
@@ -25,6 +25,7 @@ fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
     let Ending::Hang(hang) = run.ending else { return Vec::new() };
     if !self_unregister::check(&self_unregister::RULE, run).is_empty()
         || !dispatch_deadlock::check(&dispatch_deadlock::RULE, run).is_empty()
+        || waits_for_no_registration(run)
     {
         return Vec::new();
     }
@@ -65,6 +66,26 @@ fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
     let mut finding = rule.finding(driver.unwrap_or_default(), message, hang.at, evidence);
     finding.driver = driver.map(Into::into);
     vec![finding]
+}
+
+/// Whether the last that a thread did was to unregister what RB012 says is no registration: it waits for memory, not for a call.
+fn waits_for_no_registration(run: &Run<'_>) -> bool {
+    let wrong = bad_registration::check(&bad_registration::RULE, run);
+    wrong.iter().filter_map(|finding| finding.evidence.last()).any(|sequence| {
+        let Ok(index) = run.events.binary_search_by_key(sequence, |event| event.sequence) else {
+            return false;
+        };
+        let thread = run.events[index].thread;
+        let later = run.events[index + 1..].iter().filter(|event| event.thread == thread);
+        matches!(run.events[index].what, What::UnregisterAttempt { .. })
+            && later.clone().any(|event| matches!(event.what, What::UnregisterWaits { .. }))
+            && later.clone().all(|event| {
+                matches!(
+                    event.what,
+                    What::UnregisterWaits { .. } | What::Deadlock { .. } | What::Audit { .. }
+                )
+            })
+    })
 }
 
 /// Returns why nobody goes on: the threads that wait for each other, where there are such, as everybody else waits for them.
@@ -131,6 +152,25 @@ mod tests {
         assert!(findings[0].message.contains(expected), "{}", findings[0].message);
         assert!(judge(&events, &modules(), &FINISHED).is_empty());
     }
+
+    #[test]
+    fn rb018_who_unregisters_what_is_no_registration_is_told_by_rb012_alone() {
+        let mut events = stream([
+            (IN_A, registered(ROUTINE_A)),
+            (IN_A, What::Unregistered { object: OBJECT, registration: REGISTRATION, routine: ROUTINE_A }),
+            (IN_A, What::UnregisterAttempt { registration: REGISTRATION }),
+            (IN_A, What::UnregisterWaits { object: 7, registration: REGISTRATION, busy: 0x1000_5030 }),
+        ]);
+        let rules = |events: &[record::Event]| -> Vec<u16> {
+            judge(events, &modules(), &deadlock()).iter().map(|finding| finding.rule.0).collect()
+        };
+        assert_eq!(rules(&events), [12]);
+        // It got past that, and hangs for another reason.
+        events.extend(stream([(IN_A, notify(OBJECT, Mode::Dropped))]));
+        events[4].sequence = 4;
+        assert_eq!(rules(&events), [12, 18]);
+    }
+
     #[test]
     fn rb018_of_a_cycle_those_are_told_who_wait_for_each_other() {
         let wait = |thread, holder, kind| {

@@ -24,6 +24,11 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
+/// How to mend a call at too high an IRQL.
+const AT_ITS_IRQL: &str = "allocate and free paged pool at APC_LEVEL or below and nonpaged pool at DISPATCH_LEVEL or below: before \
+                           raising the IRQL, after lowering it or in a work item; what is needed while it is raised belongs in \
+                           `NonPagedPoolNx`";
+
 fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for event in run.events {
@@ -46,7 +51,11 @@ fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
             }
         }
         message.push_str(&format!(" (event {})", event.sequence));
-        findings.push(rule.finding(driver, message, blamed, vec![event.sequence]));
+        let mut finding = rule.finding(driver, message, blamed, vec![event.sequence]);
+        if let PoolWrong::AllocateIrql | PoolWrong::FreeIrql = misuse.wrong {
+            finding.fix = AT_ITS_IRQL.into();
+        }
+        findings.push(finding);
     }
     findings
 }

@@ -13,7 +13,7 @@ pub(crate) const RULE: Rule = Rule {
     fix: "check the result of `ExRegisterCallback`, undo what was done and return a failure status",
     detection: "a registration was refused while `DriverEntry` ran, in its thread, and no later one of the same driver on \
                 that object succeeded before `DriverEntry` returned a success status; one refused in another routine or \
-                thread is not judged, because those have no status to report it with",
+                thread is not judged: most of those have no status to report it with, and that of a dispatch routine is the request's",
     check,
 };
 

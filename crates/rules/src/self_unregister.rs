@@ -37,10 +37,27 @@ pub(crate) fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
         }
         let registered = run.registered(registration, index);
         let made = registered.map(|made| format!("; registered{}", run.by(made))).unwrap_or_default();
+        // The one that calls may be another routine, which was called by this one.
+        let inner = open.iter().rev().find_map(|begin| match begin.what {
+            What::DeliveryBegin { routine: inner, .. } if begin.sequence != delivery.sequence => Some(inner),
+            What::DeliveryBegin { .. } => Some(routine),
+            _ => None,
+        });
+        let what = match inner.filter(|inner| *inner != routine) {
+            Some(inner) => format!(
+                "{}, which was called while {} was running in the same thread, unregisters that from {} and waits for its return",
+                run.place(inner),
+                run.place(routine),
+                run.object_name(object, index),
+            ),
+            None => format!(
+                "{} unregisters itself from {} and waits for its own return",
+                run.place(routine),
+                run.object_name(object, index),
+            ),
+        };
         let message = format!(
-            "{} unregisters itself from {} and waits for its own return (called{}, event {}{made})",
-            run.place(routine),
-            run.object_name(object, index),
+            "{what} (called{}, event {}{made})",
             run.by(event),
             event.sequence,
         );
@@ -72,6 +89,28 @@ mod tests {
         assert_eq!(findings.len(), 1, "{findings:?}");
         assert_eq!((findings[0].rule.0, &findings[0].evidence[..]), (5, &[2, 3][..]));
         assert!(findings[0].message.contains("registered by a.sys+0x110"), "{}", findings[0].message);
+    }
+
+    #[test]
+    fn rb005_a_routine_that_was_called_by_it_is_told_apart() {
+        let inner = What::DeliveryBegin {
+            object: OBJECT + 0x100,
+            registration: REGISTRATION + 0x100,
+            routine: 0x2_0200,
+            context: 0,
+        };
+        let events = stream([
+            (IN_A, registered(ROUTINE_A)),
+            (IN_A, notify(OBJECT, Mode::Dropped)),
+            (IN_A, delivery()),
+            (IN_A, notify(OBJECT + 0x100, Mode::Dropped)),
+            (IN_A, inner),
+            (IN_B, waits()),
+        ]);
+        let findings = judge(&events, &modules(), &deadlock());
+        let said = "b.sys+0x200 (OnRing), which was called while a.sys+0x200 (OnRing) was running in the same thread, \
+                    unregisters that from";
+        assert!(findings.len() == 1 && findings[0].message.starts_with(said), "{findings:?}");
     }
 
     #[test]

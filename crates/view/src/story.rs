@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 use nt::{Irql, NTSTATUS};
 use record::{
-    Access, CreateOutcome, EntryPoint, Event, ExceptionOutcome, Mode, RefusedBecause, Report, What,
+    Access, CreateOutcome, EntryPoint, Event, ExceptionOutcome, LeftKind, Mode, RefusedBecause, Report, What,
 };
 
 pub use self::verdict::verdict;
@@ -174,7 +174,10 @@ impl Teller<'_> {
             }
             What::PartialExport { name, detail } => self.line(&format!("{name} is partial: {detail}")),
             What::StubExport { name } => self.line(&format!("{name} is a stub: it did nothing")),
-            What::IrqlContract { name, highest, actual } => {
+            What::IrqlContract { name, lowest, actual, .. } if actual < lowest => {
+                self.line(&format!("{name} called at {}, allowed from {}", Irql(*actual), Irql(*lowest)))
+            }
+            What::IrqlContract { name, highest, actual, .. } => {
                 self.line(&format!("{name} called at {}, allowed up to {}", Irql(*actual), Irql(*highest)))
             }
             What::Emulated { what, at } => {
@@ -272,9 +275,21 @@ impl Teller<'_> {
                 let kinds: Vec<String> = kinds.iter().map(|(kind, count)| plural(*count, kind)).collect();
                 self.line(&format!("{} of {driver} left", kinds.join(", ")));
             }
-            What::SpinLocksLeft { routine, locks } => {
+            What::LocksLeft { routine, locks } => {
                 let place = self.place(*routine);
-                self.line(&format!("{place} returned with {}", plural(locks.len(), "spin lock")));
+                let spin = locks.iter().filter(|lock| lock.kind == LeftKind::SpinLock).count();
+                let raised = locks.iter().filter(|lock| lock.kind == LeftKind::Irql).count();
+                let others = locks.len() - spin - raised;
+                let mut kept: Vec<String> = Vec::new();
+                kept.extend((spin > 0).then(|| plural(spin, "spin lock")));
+                kept.extend((others > 0).then(|| plural(others, "other lock")));
+                kept.extend((raised > 0).then(|| String::from("the IRQL raised")));
+                self.line(&format!("{place} returned with {}", kept.join(", ")));
+            }
+            What::LockMisused { kind, lock, held } => {
+                let place = self.place(*lock);
+                let who = if *held { "another thread holds" } else { "nobody holds" };
+                self.line(&format!("releases the {kind} at {place}, which {who}"));
             }
             What::ApcDisableLeft { routine, .. } => {
                 let place = self.place(*routine);
@@ -312,7 +327,13 @@ impl Teller<'_> {
                 self.line(&format!("refused to register {place} on {}: {because}", self.object(*object)));
             }
             What::UnregisterWaits { busy, .. } => {
-                self.line(&format!("unregister waits for {} in flight", plural(*busy as usize, "call")));
+                // More calls at once than there can be threads: the count is not one.
+                if *busy > 1 << 20 {
+                    let text = "unregister waits for a registration that was freed or never was one: its count of calls";
+                    self.line(&format!("{text} reads {busy:#x}"));
+                } else {
+                    self.line(&format!("unregister waits for {} in flight", plural(*busy as usize, "call")));
+                }
             }
             What::Unregistered { object, routine, .. } => {
                 let place = self.place(*routine);

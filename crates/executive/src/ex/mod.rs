@@ -115,6 +115,7 @@ impl<P: Platform> Executive<P> {
         if actual > highest {
             self.tell(|| record::What::IrqlContract {
                 name: name.into(),
+                lowest: Irql::PASSIVE.0,
                 highest: highest.0,
                 actual: actual.0,
             });

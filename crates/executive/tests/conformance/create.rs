@@ -208,7 +208,7 @@ fn c055_irql_contract() {
         // Pageable code and paged pool at this level: how far the call gets is not part of the statement.
         let _ = try_end(|| ask(X, 0x40).open().result(&nt));
         let reported = nt.platform().take_events().into_iter().any(|what| {
-            matches!(what, What::IrqlContract { name, highest: 1, actual: 2 } if name == "ExCreateCallback")
+            matches!(what, What::IrqlContract { name, highest: 1, actual: 2, .. } if name == "ExCreateCallback")
         });
         assert!(reported, "{}", profile.name);
     }

@@ -199,7 +199,7 @@ fn c105_notify_above_dispatch() {
         let Outcome::Bugcheck(check) = outcome else { panic!("{outcome}") };
         assert_eq!(check.code, nt::BugCheck::IRQL_NOT_GREATER_OR_EQUAL, "{}", profile.name);
         let reported = nt.platform().take_events().into_iter().any(|what| {
-            matches!(what, What::IrqlContract { name, highest: 2, actual: 5 } if name == "ExNotifyCallback")
+            matches!(what, What::IrqlContract { name, highest: 2, actual: 5, .. } if name == "ExNotifyCallback")
         });
         assert!(reported, "{}", profile.name);
     }

@@ -299,7 +299,8 @@ impl Host for World {
         }
         let used = if count <= 4 { 4 } else { ARGUMENTS };
         let before = self.kernel.get().map(|kernel| kernel.executive().apc_disable_counts());
-        let locks = self.kernel.get().map_or(0, |kernel| kernel.spin_locks_held());
+        let held = self.kernel.get().map(|kernel| kernel.held()).unwrap_or_default();
+        let level = processor::irql();
         self.before_driver();
         giant::leave();
         // SAFETY: GS and its slots are those of the current fiber; `used` is even and at least 4; the routine is the
@@ -315,10 +316,14 @@ impl Host for World {
                 routine,
                 kernel: [before[0], after[0]],
                 special: [before[1], after[1]],
+                entered: self.kernel.get().map(|kernel| kernel.entered_since(&held)).unwrap_or_default(),
             });
         }
-        if let Some(kernel) = self.kernel.get().filter(|kernel| kernel.spin_locks_held() > locks) {
-            self.record(What::SpinLocksLeft { routine, locks: kernel.spin_locks_since(locks) });
+        if let Some(kernel) = self.kernel.get() {
+            let locks = kernel.kept_since(&held, level);
+            if !locks.is_empty() {
+                self.record(What::LocksLeft { routine, locks });
+            }
         }
         value
     }

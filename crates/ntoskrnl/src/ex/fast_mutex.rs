@@ -4,14 +4,17 @@
 //! mutex to one waiter, as in NT. Not different in anything a driver sees.
 
 use nt::{FAST_MUTEX, Irql, KEVENT, SynchronizationEvent};
-use record::WaitKind;
+use record::{LeftKind, WaitKind};
 
 use crate::field;
 use crate::guest::Guest;
+use crate::ke::irql::{KeLowerIrql, KfRaiseIrql};
+use crate::ke::thread::{KeEnterGuardedRegion, KeLeaveGuardedRegion};
 use crate::kernel::Kernel;
 
 /// Makes a mutex that nobody owns. `ExInitializeFastMutex` is inline in the driver kit and does the same.
 pub(crate) fn KeInitializeGuardedMutex(k: &Kernel, mutex: Guest<FAST_MUTEX>) {
+    k.lock_over(mutex.address());
     field!(mutex, FAST_MUTEX, Count).write(1);
     field!(mutex, FAST_MUTEX, Owner).write(core::ptr::null_mut());
     field!(mutex, FAST_MUTEX, Contention).write(0);
@@ -47,6 +50,7 @@ fn own(k: &Kernel, mutex: Guest<FAST_MUTEX>) {
     let thread = k.host().current_thread();
     field!(mutex, FAST_MUTEX, Owner).write(thread.as_ptr());
     k.host().holds(thread, mutex.address() as usize);
+    k.lock_taken(LeftKind::FastMutex, mutex.address());
 }
 
 fn try_acquire(k: &Kernel, mutex: Guest<FAST_MUTEX>) -> bool {
@@ -59,6 +63,7 @@ fn try_acquire(k: &Kernel, mutex: Guest<FAST_MUTEX>) -> bool {
 
 fn release(k: &Kernel, mutex: Guest<FAST_MUTEX>) {
     k.host().lets_go(k.host().current_thread(), mutex.address() as usize);
+    k.lock_given(LeftKind::FastMutex, mutex.address(), field!(mutex, FAST_MUTEX, Count).read() != 1);
     field!(mutex, FAST_MUTEX, Owner).write(core::ptr::null_mut());
     if field!(mutex, FAST_MUTEX, Count).fetch_add(1) < 0 {
         wake(k, field!(mutex, FAST_MUTEX, Event));
@@ -67,19 +72,19 @@ fn release(k: &Kernel, mutex: Guest<FAST_MUTEX>) {
 
 /// Acquires a fast mutex and stays at `APC_LEVEL` while it is held.
 pub(crate) fn ExAcquireFastMutex(k: &Kernel, mutex: Guest<FAST_MUTEX>) {
-    let old = k.executive().KeRaiseIrql(Irql::APC);
+    let old = KfRaiseIrql(k, Irql::APC);
     acquire(k, mutex);
     field!(mutex, FAST_MUTEX, OldIrql).write(u32::from(old.0));
 }
 
 /// Acquires a fast mutex if it is free.
 pub(crate) fn ExTryToAcquireFastMutex(k: &Kernel, mutex: Guest<FAST_MUTEX>) -> u8 {
-    let old = k.executive().KeRaiseIrql(Irql::APC);
+    let old = KfRaiseIrql(k, Irql::APC);
     let acquired = try_acquire(k, mutex);
     if acquired {
         field!(mutex, FAST_MUTEX, OldIrql).write(u32::from(old.0));
     } else {
-        k.executive().KeLowerIrql(old);
+        KeLowerIrql(k, old);
     }
     u8::from(acquired)
 }
@@ -88,7 +93,7 @@ pub(crate) fn ExTryToAcquireFastMutex(k: &Kernel, mutex: Guest<FAST_MUTEX>) -> u
 pub(crate) fn ExReleaseFastMutex(k: &Kernel, mutex: Guest<FAST_MUTEX>) {
     let old = Irql(field!(mutex, FAST_MUTEX, OldIrql).read() as u8);
     release(k, mutex);
-    k.executive().KeLowerIrql(old);
+    KeLowerIrql(k, old);
 }
 
 /// Acquires a fast mutex; keeping APCs away is the caller's business.
@@ -103,16 +108,16 @@ pub(crate) fn ExReleaseFastMutexUnsafe(k: &Kernel, mutex: Guest<FAST_MUTEX>) {
 
 /// Enters a guarded region and acquires a guarded mutex.
 pub(crate) fn KeAcquireGuardedMutex(k: &Kernel, mutex: Guest<FAST_MUTEX>) {
-    k.executive().KeEnterGuardedRegion();
+    KeEnterGuardedRegion(k);
     acquire(k, mutex);
 }
 
 /// Acquires a guarded mutex if it is free.
 pub(crate) fn KeTryToAcquireGuardedMutex(k: &Kernel, mutex: Guest<FAST_MUTEX>) -> u8 {
-    k.executive().KeEnterGuardedRegion();
+    KeEnterGuardedRegion(k);
     let acquired = try_acquire(k, mutex);
     if !acquired {
-        k.executive().KeLeaveGuardedRegion();
+        KeLeaveGuardedRegion(k);
     }
     u8::from(acquired)
 }
@@ -120,5 +125,5 @@ pub(crate) fn KeTryToAcquireGuardedMutex(k: &Kernel, mutex: Guest<FAST_MUTEX>) -
 /// Releases a guarded mutex and leaves the guarded region.
 pub(crate) fn KeReleaseGuardedMutex(k: &Kernel, mutex: Guest<FAST_MUTEX>) {
     release(k, mutex);
-    k.executive().KeLeaveGuardedRegion();
+    KeLeaveGuardedRegion(k);
 }

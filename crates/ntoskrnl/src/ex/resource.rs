@@ -7,12 +7,13 @@
 use core::ptr::NonNull;
 
 use nt::{BugCheck, ERESOURCE, KEVENT, KSEMAPHORE, OWNER_ENTRY, SynchronizationEvent};
-use record::WaitKind;
+use record::{LeftKind, WaitKind};
 
 use crate::export::Address;
 use crate::field;
 use crate::guest::{Guest, GuestSlice};
 use crate::ke::spin_lock::{KeAcquireSpinLockRaiseToDpc, KeReleaseSpinLock};
+use crate::ke::thread::{KeEnterCriticalRegion, KeLeaveCriticalRegion};
 use crate::kernel::Kernel;
 
 /// `Flag`: owned by a writer.
@@ -42,6 +43,7 @@ pub(crate) fn ExReinitializeResourceLite(k: &Kernel, resource: Resource) -> nt::
 
 /// Frees what a resource has allocated.
 pub(crate) fn ExDeleteResourceLite(k: &Kernel, resource: Resource) -> nt::NTSTATUS {
+    k.lock_over(resource.address());
     let table = field!(resource, ERESOURCE, OwnerTable);
     let shared = field!(resource, ERESOURCE, SharedWaiters);
     let exclusive = field!(resource, ERESOURCE, ExclusiveWaiters);
@@ -192,6 +194,7 @@ fn finish(k: &Kernel, resource: Resource, attempt: &Attempt) -> u8 {
         }
     }
     k.host().holds(k.host().current_thread(), resource.address() as usize);
+    k.lock_taken(LeftKind::Resource, resource.address());
     1
 }
 
@@ -350,6 +353,7 @@ pub(crate) fn ExReleaseResourceForThreadLite(k: &Kernel, resource: Resource, thr
         };
         if let Some(owner) = NonNull::new(Address(thread as u64).ptr()) {
             k.host().lets_go(owner, resource.address() as usize);
+            k.lock_given_by(thread as u64, resource.address());
         }
         if adjust(field!(entry, OWNER_ENTRY, TableSize), -1) > 0 {
             return (0, false);
@@ -423,14 +427,14 @@ pub(crate) fn ExGetSharedWaiterCount(_: &Kernel, resource: Resource) -> u32 {
 
 /// Enters a critical region and acquires as a writer. Returns the region's thread-local data: none here.
 pub(crate) fn ExEnterCriticalRegionAndAcquireResourceExclusive(k: &Kernel, resource: Resource) -> Address {
-    k.executive().KeEnterCriticalRegion();
+    KeEnterCriticalRegion(k);
     ExAcquireResourceExclusiveLite(k, resource, 1);
     Address::NULL
 }
 
 /// Enters a critical region and acquires as a reader.
 pub(crate) fn ExEnterCriticalRegionAndAcquireResourceShared(k: &Kernel, resource: Resource) -> Address {
-    k.executive().KeEnterCriticalRegion();
+    KeEnterCriticalRegion(k);
     ExAcquireResourceSharedLite(k, resource, 1);
     Address::NULL
 }
@@ -438,5 +442,5 @@ pub(crate) fn ExEnterCriticalRegionAndAcquireResourceShared(k: &Kernel, resource
 /// Releases the resource and leaves the critical region.
 pub(crate) fn ExReleaseResourceAndLeaveCriticalRegion(k: &Kernel, resource: Resource) {
     ExReleaseResourceLite(k, resource);
-    k.executive().KeLeaveCriticalRegion();
+    KeLeaveCriticalRegion(k);
 }

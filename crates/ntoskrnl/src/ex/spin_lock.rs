@@ -1,6 +1,7 @@
 //! `EX_SPIN_LOCK`: many readers or one writer, spinning. Bit 31 is the writer, the rest counts readers.
 
 use nt::Irql;
+use record::LeftKind;
 
 use crate::guest::Guest;
 use crate::kernel::Kernel;
@@ -12,12 +13,12 @@ fn spin(k: &Kernel, lock: Guest<i32>, attempt: impl Fn() -> bool) {
         k.host().spin_wait(word(lock));
     }
     k.host().holds(k.host().current_thread(), lock.address() as usize);
-    k.spin_lock_taken(lock.address());
+    k.lock_taken(LeftKind::SpinLock, lock.address());
 }
 
 fn let_go(k: &Kernel, lock: Guest<i32>) {
     k.host().lets_go(k.host().current_thread(), lock.address() as usize);
-    k.spin_lock_given(lock.address());
+    k.lock_given(LeftKind::SpinLock, lock.address(), lock.read() != 0);
 }
 
 fn share(k: &Kernel, lock: Guest<i32>) {

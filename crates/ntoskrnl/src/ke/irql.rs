@@ -1,6 +1,7 @@
 //! IRQL: reading, raising, lowering.
 
 use nt::Irql;
+use record::LeftKind;
 
 use crate::guest::Guest;
 use crate::kernel::Kernel;
@@ -12,20 +13,25 @@ pub(crate) fn KeGetCurrentIrql(k: &Kernel) -> Irql {
 
 /// Raises the IRQL and returns the old one.
 pub(crate) fn KfRaiseIrql(k: &Kernel, new: Irql) -> Irql {
-    k.executive().KeRaiseIrql(new)
+    let old = k.executive().KeRaiseIrql(new);
+    if new > old {
+        k.entered(LeftKind::Irql, u64::from(new.0));
+    }
+    old
 }
 
 /// Raises the IRQL and stores the old one. A macro in the driver kit; old drivers import it.
 pub(crate) fn KeRaiseIrql(k: &Kernel, new: Irql, old: Guest<u8>) {
-    old.write(k.executive().KeRaiseIrql(new).0);
+    old.write(KfRaiseIrql(k, new).0);
 }
 
 /// Raises to `DISPATCH_LEVEL` and returns the old IRQL.
 pub(crate) fn KeRaiseIrqlToDpcLevel(k: &Kernel) -> Irql {
-    k.executive().KeRaiseIrql(Irql::DISPATCH)
+    KfRaiseIrql(k, Irql::DISPATCH)
 }
 
 /// Lowers the IRQL. `KfLowerIrql` is another name for it.
 pub(crate) fn KeLowerIrql(k: &Kernel, new: Irql) {
     k.executive().KeLowerIrql(new);
+    k.lowered(new);
 }

@@ -1,6 +1,7 @@
 //! Spin locks, plain and queued.
 
 use nt::{Irql, KSPIN_LOCK, LIST_ENTRY};
+use record::LeftKind;
 
 use crate::export::Address;
 use crate::guest::{Guest, GuestSlice};
@@ -22,12 +23,12 @@ pub(crate) fn KeAcquireSpinLockRaiseToDpc(k: &Kernel, lock: Guest<KSPIN_LOCK>) -
 
 fn taken(k: &Kernel, lock: Guest<KSPIN_LOCK>) {
     k.host().holds(k.host().current_thread(), lock.address() as usize);
-    k.spin_lock_taken(lock.address());
+    k.lock_taken(LeftKind::SpinLock, lock.address());
 }
 
 fn given(k: &Kernel, lock: Guest<KSPIN_LOCK>) {
     k.host().lets_go(k.host().current_thread(), lock.address() as usize);
-    k.spin_lock_given(lock.address());
+    k.lock_given(LeftKind::SpinLock, lock.address(), lock.read() != 0);
 }
 
 /// Acquires a lock and stores the old IRQL. A macro in the driver kit; old drivers import it.
@@ -40,6 +41,7 @@ pub(crate) fn KeReleaseSpinLock(k: &Kernel, lock: Guest<KSPIN_LOCK>, old: Irql) 
     given(k, lock);
     // SAFETY: as for `KeAcquireSpinLockRaiseToDpc`.
     unsafe { k.executive().KeReleaseSpinLock(lock.ptr(), old) }
+    k.lowered(old);
 }
 
 /// Acquires a lock at `DISPATCH_LEVEL`.

@@ -29,7 +29,7 @@ fn an_irql_contract_is_judged_and_nothing_else() {
     rig.call("KfRaiseIrql", &[DISPATCH]);
     rig.events();
     assert_eq!(rig.call("RtlUpcaseUnicodeChar", &[0x61]), 0x41, "it still works");
-    let broken = What::IrqlContract { name: "RtlUpcaseUnicodeChar".into(), highest: 0, actual: 2 };
+    let broken = What::IrqlContract { name: "RtlUpcaseUnicodeChar".into(), lowest: 0, highest: 0, actual: 2 };
     assert_eq!(rig.events(), [broken]);
 }
 

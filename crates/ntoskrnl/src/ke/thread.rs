@@ -3,6 +3,7 @@
 use core::convert::Infallible;
 
 use nt::{BugCheck, EPROCESS, GROUP_AFFINITY, KAPC_STATE, KTHREAD};
+use record::LeftKind;
 
 use super::processor::KeQueryActiveProcessors;
 use crate::export::Address;
@@ -18,21 +19,25 @@ pub(crate) fn KeGetCurrentThread(k: &Kernel) -> Address {
 /// Holds back normal kernel APCs.
 pub(crate) fn KeEnterCriticalRegion(k: &Kernel) {
     k.executive().KeEnterCriticalRegion();
+    k.entered(LeftKind::CriticalRegion, 0);
 }
 
 /// Lets normal kernel APCs through again.
 pub(crate) fn KeLeaveCriticalRegion(k: &Kernel) {
     k.executive().KeLeaveCriticalRegion();
+    k.left_again(LeftKind::CriticalRegion, 0);
 }
 
 /// Holds back all APCs.
 pub(crate) fn KeEnterGuardedRegion(k: &Kernel) {
     k.executive().KeEnterGuardedRegion();
+    k.entered(LeftKind::GuardedRegion, 0);
 }
 
 /// Lets all APCs through again.
 pub(crate) fn KeLeaveGuardedRegion(k: &Kernel) {
     k.executive().KeLeaveGuardedRegion();
+    k.left_again(LeftKind::GuardedRegion, 0);
 }
 
 /// Tells whether normal kernel APCs are held back.

@@ -41,6 +41,8 @@ pub struct LedgerEntry<'a> {
     pub data: bool,
     /// Highest IRQL its contract allows, for a routine that is there.
     pub irql: Option<Irql>,
+    /// Lowest IRQL its contract allows, where there is one.
+    pub lowest: Option<Irql>,
     /// Test that holds it: a function of this crate, `rtl::tests::memory`, or a line of a fixture driver.
     pub test: Option<&'a str>,
     /// What is missing, or different.
@@ -91,6 +93,7 @@ struct Line {
     family: String,
     state: Word,
     irql: Option<Level>,
+    lowest: Option<Level>,
     test: Option<String>,
     note: Option<String>,
 }
@@ -160,6 +163,7 @@ impl Ledger {
             }),
             data: variable.is_some(),
             irql: line.and_then(|line| line.irql).map(Level::irql),
+            lowest: line.and_then(|line| line.lowest).map(Level::irql),
             test: line.and_then(|line| line.test.as_deref()),
             note: line.and_then(|line| line.note.as_deref()),
         })

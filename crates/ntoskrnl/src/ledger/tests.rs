@@ -25,6 +25,7 @@ fn code_and_ledger_agree() {
             ledger().get(export.name).unwrap_or_else(|| panic!("`{}` is not in the ledger", export.name));
         assert_eq!(entry.state, export.state, "state of `{}`", export.name);
         assert_eq!(entry.irql, Some(export.irql), "irql of `{}`", export.name);
+        assert_eq!(entry.lowest.unwrap_or_default(), export.lowest, "lowest IRQL of `{}`", export.name);
         assert_eq!(entry.module, export.module, "module of `{}`", export.name);
         assert!(!entry.data, "`{}` is a routine", export.name);
     }

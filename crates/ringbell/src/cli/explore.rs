@@ -21,6 +21,10 @@ use super::run::{self, Told};
 
 /// Arguments of `ringbell explore`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "The search chooses the schedules: `--seed`, `--schedule` and `--parallel` are for `ringbell run`, and refused here (with \
+                        `--faults` a `--seed` is one to run with, and `--fault` is refused instead)"
+)]
 pub(super) struct Arguments {
     /// Driver images (`.sys`), loaded in this order and unloaded in reverse; one may be a scenario (`.toml`)
     #[arg(value_name = "DRIVER", required_unless_present = "scenario")]
