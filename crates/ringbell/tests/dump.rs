@@ -255,13 +255,11 @@ fn played(driver: &str, name: &str) -> (PathBuf, Result<record::Report, ringbell
     (path, play.run())
 }
 
-/// Tells whether a dump that is not whole lies about.
-fn leftovers() -> bool {
-    let folder = std::fs::read_dir(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let own = format!(".{}.partial", std::process::id());
-    folder
-        .into_iter()
-        .any(|entry| entry.unwrap().file_name().to_string_lossy().contains(&format!("left.dmp{own}")))
+/// Tells whether a part of a dump to `path` lies about. Other tests write dumps meanwhile.
+fn leftovers(path: &Path) -> bool {
+    let own = format!(".{}.", path.file_name().unwrap().to_str().unwrap());
+    let mut folder = std::fs::read_dir(path.parent().unwrap()).unwrap();
+    folder.any(|entry| entry.unwrap().file_name().to_string_lossy().starts_with(&own))
 }
 
 /// Looks into a dump of a machine that died: no alarm, and the objects that the same machine had before the driver came.
@@ -292,6 +290,7 @@ fn a_bugcheck_is_dumped_with_code_parameters_and_objects() {
         let record::Ending::Bugcheck(check) = &report.ending else { panic!("{driver}: {:?}", report.ending) };
         assert_eq!(report.dump.as_deref(), path.to_str(), "{driver}");
         let dump = std::fs::read(&path).unwrap();
+        assert!(!leftovers(&path), "{driver}");
         std::fs::remove_file(path).unwrap();
 
         for dump in [as_bitmap(&dump), dump.clone()] {
@@ -327,7 +326,6 @@ fn a_bugcheck_is_dumped_with_code_parameters_and_objects() {
             );
         }
     }
-    assert!(!leftovers());
 }
 
 /// What the registers and parameters of the death lead to is in the dump, too: the exception that Windows' 0x7E names.
@@ -515,7 +513,7 @@ fn only_a_dump_is_replaced_by_a_dump() {
     let said = stopped.unwrap_err().to_string();
     assert!(said.contains("it is there already, and no crash dump"), "{said}");
     assert_eq!(std::fs::read(&path).unwrap(), image("listener.sys"));
-    assert!(!leftovers());
+    assert!(!leftovers(&path));
     std::fs::remove_file(path).unwrap();
 }
 

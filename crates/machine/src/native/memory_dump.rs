@@ -147,24 +147,37 @@ fn shared_data(pages: &[Pages], facts: &Facts) -> Option<Pages> {
 }
 
 /// Puts zeros where a word is an address of `host`: the machine has none of its own there, and they differ from run to run. Where only the upper
-/// half of a word is that of such an address, it is what another value left there, as in the gap of a `UNICODE_STRING`.
+/// half of a word is that of such an address, it is what another value left there, as in the gap of a `UNICODE_STRING`, whose lengths stay.
 fn hide(bytes: &mut [u8], host: &[Range<u64>]) {
     let (Some(first), Some(last)) = (host.first(), host.last()) else { return };
     let halves: BTreeSet<u64> =
         host.iter().flat_map(|range| [range.start >> 32, (range.end - 1) >> 32]).collect();
-    for word in bytes.as_chunks_mut::<8>().0 {
-        let value = u64::from_le_bytes(*word);
+    let words = bytes.as_chunks_mut::<8>().0;
+    for index in 0..words.len() {
+        let value = u64::from_le_bytes(words[index]);
         if value < first.start >> 32 << 32 || value >> 32 > last.end >> 32 || !halves.contains(&(value >> 32))
         {
             continue;
         }
         let at = host.partition_point(|range| range.end <= value);
-        if host.get(at).is_some_and(|range| range.contains(&value)) {
-            *word = [0; 8];
+        let next = words.get(index + 1).map_or(0, |next| u64::from_le_bytes(*next));
+        if host.get(at).is_some_and(|range| range.contains(&value)) && !are_lengths(value as u32, next) {
+            words[index] = [0; 8];
         } else {
-            word[4..].fill(0);
+            words[index][4..].fill(0);
         }
     }
+}
+
+/// Whether `low` looks like length and maximum of a `UNICODE_STRING` whose characters lie at `buffer`. With an old upper half they may
+/// well make an address of the host, by chance.
+fn are_lengths(low: u32, buffer: u64) -> bool {
+    let (length, most) = (low & 0xFFFF, low >> 16);
+    length <= most
+        && most < 0x400
+        && length.is_multiple_of(2)
+        && most != 0
+        && plan::is_guest(buffer, most.into())
 }
 
 /// Whether a list of regions can be true: sorted, whole pages of guest memory, and not more than a host can hold.
@@ -192,7 +205,9 @@ mod tests {
             (0x7FFF_0000_0FFF, 0),
             // A length and a maximum in the lower half, something old in the upper one.
             (0x5633_0008_0008, 0x0008_0008),
+            (0x5633_1002_0010, 0),
             (0x10_8000_0000, 0x10_8000_0000),
+            (0x7FFF_0000_0000 | 0x10, 0),
             (0x5634_1000_0000, 0x5634_1000_0000),
             (0x5632_1000_0000, 0x5632_1000_0000),
             (0, 0),
@@ -203,5 +218,12 @@ mod tests {
         let read: Vec<u64> = bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
         assert_eq!(read, words.map(|(_, hidden)| hidden));
         hide(&mut bytes, &[]);
+
+        let low = [0x5633_0000_0000..0x5633_0100_0000, 0x7FFE_0000_0000..0x7FFE_0000_1000];
+        for (next, hidden) in [(0x10_8000_0000_u64, 0x001A_001A_u64), (0x5633_0000_0000, 0), (0, 0)] {
+            let mut bytes = [0x5633_001A_001A_u64.to_le_bytes(), next.to_le_bytes()].concat();
+            hide(&mut bytes, &low);
+            assert_eq!(bytes[..8], hidden.to_le_bytes(), "{next:#x}");
+        }
     }
 }
