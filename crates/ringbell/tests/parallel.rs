@@ -42,6 +42,10 @@ fn driver_code_of_two_processors_runs_at_the_same_time() {
     for _ in 0..3 {
         let report = play(&["parallel-meeting"], parallel(2));
         survives(&report);
+        // No seed orders them.
+        let story = ringbell::story(&report);
+        let head = story.lines().next().unwrap();
+        assert!(head.ends_with("), 2 processors at the same time"), "{head}");
         let played = "parallel-meeting: 4 checks, 0 failed\n";
         assert!(report.debug_output().any(|text| text == played), "{}", ringbell::story(&report));
     }

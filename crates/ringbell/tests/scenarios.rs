@@ -103,6 +103,22 @@ fn what_was_expected_and_came_is_all_right() {
 }
 
 #[test]
+fn a_departure_audit_counts_what_the_verdict_counts() {
+    let left = "drivers = ['rb001-registration-left.sys']\n";
+    for (more, audit, verdict) in [
+        ("", "1 finding", "1 error"),
+        ("[expect]\nfindings = ['RB001']", "1 expected", "as expected"),
+        ("[rules]\nRB001 = 'note'", "1 note", "clean"),
+    ] {
+        let report = run(&format!("{left}{more}"));
+        let story = ringbell::story(&report);
+        let line = format!("departure audit of rb001-registration-left.sys: {audit}\n");
+        assert!(story.contains(&line), "{story}");
+        assert!(ringbell::verdict(&report).starts_with(verdict), "{story}");
+    }
+}
+
+#[test]
 fn what_was_expected_and_did_not_come_is_told_with_what_came() {
     let report = run("drivers = ['listener.sys']\n\
          [[step]]\nring = 'callbackbopin'\n\

@@ -28,7 +28,7 @@ fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
     for left in run.left_behind() {
         let pending = left.things.iter().filter(|thing| CALLS.contains(&thing.kind));
         for thing in pending.filter(|thing| told.is_none_or(|known| !std::ptr::eq(known, *thing))) {
-            let message = format!("`{}` was unloaded while {}", left.driver, pending_thing(run, thing));
+            let message = format!("`{}` was unloaded while {}", left.driver, pending_thing(run, thing, None));
             findings.push(rule.left(run, &left, &thing.made, message));
         }
     }
@@ -38,18 +38,26 @@ fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
 /// What calls a routine later.
 const CALLS: [LeftKind; 4] = [LeftKind::Timer, LeftKind::Dpc, LeftKind::WorkItem, LeftKind::Thread];
 
-/// Says what a thing is about to do, or does: `the timer at 0x1000 was set and due at …, to call x.sys+0x10 (set by …)`.
-fn pending_thing(run: &Run<'_>, thing: &Left) -> String {
-    let routine = thing.routine.map(|routine| run.place(routine));
+/// Says what a thing is about to do, or does: `the timer at 0x1000 was set, to call x.sys+0x10 (set by …)`. A routine that was `named` already is not
+/// named again.
+fn pending_thing(run: &Run<'_>, thing: &Left, named: Option<u64>) -> String {
+    let known = named.is_some() && thing.routine == named;
+    let routine = thing.routine.filter(|_| !known).map(|routine| run.place(routine));
     let will = routine.as_ref().map(|routine| format!(", to call {routine}")).unwrap_or_default();
     let at = run.place(thing.address);
     match thing.kind {
         LeftKind::Timer => format!("the timer at {at} was set{will}{}", run.made("set", &thing.made)),
+        LeftKind::Dpc if thing.running && known => {
+            format!("the DPC at {at} was running{}", run.made("queued", &thing.made))
+        }
         LeftKind::Dpc if thing.running => {
             let routine = routine.unwrap_or_default();
             format!("{routine}, of the DPC at {at}, was running{}", run.made("queued", &thing.made))
         }
         LeftKind::Dpc => format!("the DPC at {at} was queued{will}{}", run.made("queued", &thing.made)),
+        LeftKind::WorkItem if thing.running && known => {
+            format!("the work item at {at} was running{}", run.made("queued", &thing.made))
+        }
         LeftKind::WorkItem if thing.running => {
             let routine = routine.unwrap_or_default();
             format!("{routine}, of the work item at {at}, was running{}", run.made("queued", &thing.made))
@@ -58,8 +66,10 @@ fn pending_thing(run: &Run<'_>, thing: &Left) -> String {
             format!("the work item at {at} was queued{will}{}", run.made("queued", &thing.made))
         }
         _ => {
-            let (number, routine) = (thing.thread.unwrap_or_default(), routine.unwrap_or_default());
-            format!("its thread {number}, {routine}, had not ended{}", run.made("created", &thing.made))
+            let number = thing.thread.unwrap_or_default();
+            let routine = routine.map(|routine| format!(" {routine},")).unwrap_or_default();
+            let comma = if routine.is_empty() { "" } else { "," };
+            format!("its thread {number}{comma}{routine} had not ended{}", run.made("created", &thing.made))
         }
     }
 }
@@ -114,9 +124,14 @@ fn late_call<'a>(rule: &Rule, run: &Run<'a>) -> Option<(Finding, Option<&'a Left
                     thing = left_for(run, module, call, routine);
                     let when =
                         if call.sequence > event.sequence { "was still to run" } else { "was still running" };
-                    message.push_str(&format!(": {} {when} (event {})", run.place(routine), call.sequence));
+                    // Where the fault is at its first instruction the routine is named already.
+                    let who = if routine == address { "it".into() } else { run.place(routine) };
+                    message.push_str(&format!(": {who} {when} (event {})", call.sequence));
                     if let Some((left, thing)) = thing {
-                        message.push_str(&format!("; when it left, {}", pending_thing(run, thing)));
+                        message.push_str(&format!(
+                            "; when it left, {}",
+                            pending_thing(run, thing, Some(routine))
+                        ));
                         evidence.insert(0, run.events[left.index].sequence);
                     }
                 }
@@ -150,7 +165,7 @@ fn late_touch<'a>(
     let thing =
         inside.filter(|(_, thing)| CALLS.contains(&thing.kind)).max_by_key(|(_, thing)| thing.address);
     if let Some((left, thing)) = thing {
-        message.push_str(&format!(": when it left, {}", pending_thing(run, thing)));
+        message.push_str(&format!(": when it left, {}", pending_thing(run, thing, None)));
         evidence.insert(0, run.events[left.index].sequence);
     }
     (rule.finding(&module.name, message, Some(address), evidence), thing.map(|(_, thing)| thing))
@@ -320,7 +335,12 @@ mod tests {
             late.message.contains("was still to run (event 3); when it left, the timer at a.sys+0x3040"),
             "{late:?}"
         );
-        assert!(late.message.contains("(set by a.sys+0x110"), "{late:?}");
+        assert!(late.message.contains("was set (set by a.sys+0x110"), "{late:?}");
+        assert_eq!(
+            late.message.matches("a.sys+0x200 (OnRing)").count(),
+            1,
+            "the routine is named once: {late:?}"
+        );
     }
 
     #[test]

@@ -123,7 +123,9 @@ impl Teller<'_> {
                     (more, false) => format!(", {more} processors"),
                     (more, true) => format!(", {more} processors at the same time"),
                 };
-                self.line(&format!("boot {profile} (build {build}), seed {seed}{processors}"));
+                // Processors that run at the same time are in no order, so the seed plays no part.
+                let seed = if self.report.parallel { String::new() } else { format!(", seed {seed}") };
+                self.line(&format!("boot {profile} (build {build}){seed}{processors}"));
                 self.depth = 1;
             }
             What::Step { text } => {
@@ -191,13 +193,7 @@ impl Teller<'_> {
             What::DeviceDeleted { device } => self.line(&format!("device {device:#x} deleted")),
             What::Audit { driver, snapshot } => {
                 if let Some(driver) = driver {
-                    let left = self
-                        .report
-                        .findings
-                        .iter()
-                        .filter(|finding| finding.evidence.last() == Some(&event.sequence));
-                    let left = left.count();
-                    let result = if left == 0 { "no finding".into() } else { plural(left, "finding") };
+                    let result = verdict::audit(self.report, event.sequence);
                     self.line(&format!("departure audit of {driver}: {result}"));
                 } else {
                     self.line(&format!("{} alive", plural(snapshot.objects.len(), "callback object")));

@@ -5,6 +5,23 @@ use record::{Ending, NotPlayed, Report, Severity, UnloadOutcome};
 
 use super::plural;
 
+/// Says what the departure audit at event `sequence` came to. The number of findings is that of those the verdict counts; notes and what was expected are told
+/// apart.
+pub(super) fn audit(report: &Report, sequence: u64) -> String {
+    let mut counts = [0; 3];
+    for (index, finding) in report.findings.iter().enumerate() {
+        if finding.evidence.last() == Some(&sequence) {
+            let expected = report.expectations.findings.contains(&index);
+            let kind = if expected { 2 } else { usize::from(finding.severity < Severity::Warning) };
+            counts[kind] += 1;
+        }
+    }
+    let words = [plural(counts[0], "finding"), plural(counts[1], "note"), format!("{} expected", counts[2])];
+    let told: Vec<String> =
+        counts.iter().zip(words).filter(|(count, _)| **count > 0).map(|(_, word)| word).collect();
+    if told.is_empty() { "no finding".into() } else { told.join(", ") }
+}
+
 /// Returns the verdict: one phrase that is only `clean` where everything was seen and nothing was wrong.
 pub fn verdict(report: &Report) -> String {
     let count = |severity| report.unexpected().filter(|finding| finding.severity == severity).count();
