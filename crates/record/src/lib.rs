@@ -21,6 +21,7 @@ mod found;
 mod left;
 mod module;
 mod object;
+mod owner;
 mod pool;
 mod report;
 mod schedule;

@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::{Event, Modules, What};
+use crate::{Event, Modules, PoolBlockRecord, What, owner};
 
 /// What a thread can wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,8 +94,10 @@ pub struct WaitedFor {
     pub kind: WaitKind,
     /// Its address.
     pub address: u64,
-    /// Its name: the place of a variable or routine in a driver, or a thread's number.
+    /// Its name: the place of a variable or routine in a driver, the object or pool block it lies in, or a thread's number.
     pub name: Option<String>,
+    /// The pool block it lies in, where it lies in one.
+    pub block: Option<PoolBlockRecord>,
     /// Who holds it, or has to do something about it, where that is known.
     pub holders: Vec<Holder>,
 }
@@ -185,8 +187,10 @@ pub fn complete_waits(waits: &mut [Wait], events: &[Event], modules: &Modules) {
                 on.name = on.holders.first().map(|holder| holder.thread.to_string());
             } else if modules.find(on.address).is_some() {
                 on.name = Some(modules.locate(on.address).to_string());
-            } else if on.kind == WaitKind::SpinLock {
-                on.name = object_part(on.address, events, modules);
+            } else {
+                let spins = on.kind == WaitKind::SpinLock;
+                let object = if spins { object_part(on.address, events, modules) } else { None };
+                on.name = object.or_else(|| owner::name(on, events, modules));
             }
             on.holders.sort_by_key(|holder| (holder.thread != thread, holder.thread));
         }
@@ -326,7 +330,7 @@ mod tests {
     fn waits(thread: u32, kind: WaitKind, holders: &[u32]) -> Wait {
         let holders =
             holders.iter().map(|thread| Holder { thread: *thread, since: None, ended: false }).collect();
-        let on = WaitedFor { kind, address: 0x5000, name: None, holders };
+        let on = WaitedFor { kind, address: 0x5000, name: None, block: None, holders };
         Wait { thread, at: None, spins: false, all: false, on: [on].to_vec() }
     }
 

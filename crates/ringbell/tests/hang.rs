@@ -130,7 +130,16 @@ fn a_lock_is_told_by_its_kind() {
     let report = play("rb006-dispatch-self-deadlock", 0);
     let told = told(&report);
     assert!(told[0].starts_with("thread 8 at LockedRoutine spins for the spin lock 0x"), "{told:?}");
+    assert!(told[0].contains(" of the unnamed callback object 0x"), "{told:?}");
     assert!(hang(&report).waits[0].spins);
+}
+
+#[test]
+fn a_lock_that_an_exception_left_held_is_told_by_its_object() {
+    let report = play("exception-keeps-lock", 0);
+    let told = told(&report);
+    assert!(told[0].starts_with("thread 8 at RingTwice spins for the spin lock 0x"), "{told:?}");
+    assert!(told[0].contains(" of the unnamed callback object 0x"), "{told:?}");
 }
 
 #[test]

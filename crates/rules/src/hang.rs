@@ -175,7 +175,13 @@ mod tests {
     fn rb018_of_a_cycle_those_are_told_who_wait_for_each_other() {
         let wait = |thread, holder, kind| {
             let holders = vec![Holder { thread: holder, since: Some(IN_A), ended: false }];
-            let on = WaitedFor { kind, address: 0x5000, name: Some(format!("lock {holder}")), holders };
+            let on = WaitedFor {
+                kind,
+                address: 0x5000,
+                name: Some(format!("lock {holder}")),
+                block: None,
+                holders,
+            };
             Wait { thread, at: Some(IN_B), spins: false, all: false, on: vec![on] }
         };
         let Ending::Hang(mut hang) = deadlock() else { panic!("a hang") };

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nt::KTHREAD;
-use record::{Holder, Wait, WaitKind, WaitedFor, What};
+use record::{Holder, PoolWrong, Wait, WaitKind, WaitedFor, What};
 
 use super::fault;
 use super::processor::{self, NOW};
@@ -198,6 +198,10 @@ impl World {
             Some(Holder { thread: own.id, since, ended: own.ended })
         };
         let holders = owners.into_iter().filter_map(holder).collect();
-        WaitedFor { kind, address, name: None, holders }
+        let executive = self.kernel.get().map(|kernel| kernel.executive());
+        let place = executive.and_then(|nt| nt.pool_place(address as usize));
+        let inside = |place: &executive::mm::PoolPlace| matches!(place.wrong, None | Some(PoolWrong::Freed));
+        let block = place.filter(inside).map(|place| place.block);
+        WaitedFor { kind, address, name: None, block, holders }
     }
 }
