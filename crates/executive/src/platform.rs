@@ -265,6 +265,12 @@ pub trait Platform {
         Origin::default()
     }
 
+    /// Says which timer that is set has been damaged, and who set it, where that is known: the timer queue turned out to be corrupt. Called
+    /// with the dispatcher lock held: an implementation must not call the executive.
+    fn damaged_timer(&self) -> Option<alloc::string::String> {
+        None
+    }
+
     /// Ends the world: Windows would have crashed.
     fn bugcheck(&self, check: Bugcheck) -> !;
 
@@ -401,6 +407,9 @@ impl<T: Platform + ?Sized> Platform for &T {
     }
     fn origin(&self) -> Origin {
         (**self).origin()
+    }
+    fn damaged_timer(&self) -> Option<alloc::string::String> {
+        (**self).damaged_timer()
     }
     fn bugcheck(&self, check: Bugcheck) -> ! {
         (**self).bugcheck(check)

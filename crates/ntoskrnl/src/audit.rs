@@ -5,11 +5,11 @@
 //! them says only who asked for it.
 
 use core::ops::Range;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use executive::Origin;
-use executive::ke::QueuedDpc;
+use executive::ke::{QueuedDpc, SetTimer};
 use executive::ob::MadeObject;
 use nt::Irql;
 use record::{Left, LeftKind, Made, What};
@@ -38,14 +38,18 @@ pub struct Holds {
 /// Who set, queued or took what.
 #[derive(Debug, Default)]
 pub(crate) struct Account {
-    timers: Mutex<BTreeMap<u64, Origin>>,
-    dpcs: Mutex<BTreeMap<u64, Origin>>,
+    pub(crate) timers: Mutex<BTreeMap<u64, Origin>>,
+    pub(crate) dpcs: Mutex<BTreeMap<u64, Origin>>,
     locks: Mutex<Vec<Held>>,
     /// Regions entered, mutexes taken and IRQLs raised, and not undone.
     entered: Mutex<Vec<Held>>,
+    /// Executive resources that were initialized and not deleted.
+    pub(crate) resources: Mutex<BTreeMap<u64, Origin>>,
+    /// Objects in paged pool that were told of.
+    pub(crate) paged: Mutex<BTreeSet<u64>>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing panics while one is held, and a panic in the kernel process ends it anyway.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -206,6 +210,11 @@ impl Kernel {
         left.extend(names.map(|name| made(LeftKind::Name, name)));
         left.extend(self.timers_of(image));
         left.extend(self.dpcs_of(image));
+        let resources: Vec<(u64, Origin)> =
+            lock(&self.account().resources).iter().map(|(&address, &origin)| (address, origin)).collect();
+        let resources =
+            resources.into_iter().filter(|(address, origin)| own(*origin) || image.contains(address));
+        left.extend(resources.map(|(address, origin)| self.left(LeftKind::LiveResource, address, origin)));
         left.extend(crate::ex::work::left(self, image));
         left.extend(crate::ps::thread::left(self, image));
         let locks: Vec<Held> =
@@ -222,14 +231,21 @@ impl Kernel {
             let address = timer.timer as u64;
             let origin = lock(&self.account().timers).get(&address).copied().unwrap_or_default();
             if image.contains(&origin.caller) || image.contains(&address) || timer.dpc.is_some_and(runs) {
-                left.push(Left {
-                    routine: timer.dpc.map(|dpc| dpc.routine as u64),
-                    due: Some(timer.due),
-                    ..self.left(LeftKind::Timer, address, origin)
-                });
+                left.push(self.timer_left(timer));
             }
         }
         left
+    }
+
+    /// Tells of a timer that is set.
+    pub(crate) fn timer_left(&self, timer: SetTimer) -> Left {
+        let address = timer.timer as u64;
+        let origin = lock(&self.account().timers).get(&address).copied().unwrap_or_default();
+        Left {
+            routine: timer.dpc.map(|dpc| dpc.routine as u64),
+            due: Some(timer.due),
+            ..self.left(LeftKind::Timer, address, origin)
+        }
     }
 
     fn dpcs_of(&self, image: &Range<u64>) -> Vec<Left> {
@@ -279,7 +295,7 @@ mod tests {
         let image = RETURN_ADDRESS - 0x100..RETURN_ADDRESS + 0x100;
         let mut left = rig.kernel.left_by(&image);
         // To the host of a test everything is asked for by driver code, the boot too.
-        left.retain(|left| left.kind != LeftKind::Name);
+        left.retain(|left| ![LeftKind::Name, LeftKind::LiveResource].contains(&left.kind));
         left.into_iter().map(|left| (left.kind, left.address)).collect()
     }
 

@@ -58,6 +58,12 @@ pub trait Host: Platform + Sync {
     /// Returns whether the page of a guest address is mapped and readable, for `MmIsAddressValid`.
     fn is_mapped(&self, address: u64) -> bool;
 
+    /// Returns whether `address` lies in paged pool.
+    fn is_paged_pool(&self, address: u64) -> bool {
+        let _ = address;
+        false
+    }
+
     /// Returns unless an export, which a driver called, must not touch `address` at the current IRQL because it may be paged out.
     fn admit_paged(&self, address: u64, write: bool) {
         let _ = (address, write);

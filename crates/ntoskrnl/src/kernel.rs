@@ -227,6 +227,7 @@ impl Kernel {
 
     /// Frees a pool block.
     pub(crate) fn free_pool(&self, block: u64) {
+        self.check_freed(block);
         // SAFETY: the kernel allocated it for the driver, or for itself, and its use ends here; what is no block ends in a
         // bugcheck.
         unsafe { self.executive.free_pool(Address(block).ptr(), 0, self.caller()) }

@@ -36,6 +36,7 @@ mod failure;
 mod format;
 mod frame;
 mod host;
+mod in_use;
 mod io;
 mod ke;
 mod kernel;

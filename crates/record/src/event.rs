@@ -5,8 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::{
-    BugcheckRecord, ExceptionOutcome, FaultId, Left, LeftKind, PageableSection, PoolBlockLeft, PoolMisuse,
-    Snapshot, Wait,
+    BugcheckRecord, ExceptionOutcome, FaultId, Left, LeftKind, PageableSection, PoolBlockLeft,
+    PoolBlockRecord, PoolMisuse, Snapshot, Wait,
 };
 
 /// One thing that happened, where and when it happened.
@@ -119,6 +119,8 @@ impl What {
                 | Self::WaitRaised { .. }
                 | Self::LockMisused { .. }
                 | Self::PoolMisused(_)
+                | Self::FreedInUse { .. }
+                | Self::PagedObject { .. }
                 | Self::ExceptionRaised { .. }
         )
     }
@@ -531,5 +533,21 @@ pub enum What {
         lock: u64,
         /// Whether somebody else holds it.
         held: bool,
+    },
+    /// Pool was freed that holds something the kernel still uses. The bugcheck of Driver Verifier follows.
+    FreedInUse {
+        /// The block.
+        block: PoolBlockRecord,
+        /// What lies in it: a timer, a DPC, a work item or an executive resource.
+        thing: Left,
+    },
+    /// A dispatcher object, DPC or resource that an export was given lies in paged pool; told once for each address.
+    PagedObject {
+        /// Name of the export.
+        export: String,
+        /// Address of the object.
+        object: u64,
+        /// The block it lies in.
+        block: PoolBlockRecord,
     },
 }

@@ -46,6 +46,8 @@ pub enum LeftKind {
     GuardedRegion,
     /// An IRQL that was raised: the address is the level.
     Irql,
+    /// An executive resource (`ERESOURCE`) that was initialized and not deleted.
+    LiveResource,
 }
 
 impl fmt::Display for LeftKind {
@@ -64,6 +66,7 @@ impl fmt::Display for LeftKind {
             Self::CriticalRegion => "critical region",
             Self::GuardedRegion => "guarded region",
             Self::Irql => "IRQL",
+            Self::LiveResource => "executive resource",
         })
     }
 }

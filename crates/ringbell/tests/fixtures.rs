@@ -274,6 +274,12 @@ fn rb015_each_misuse_of_pool_is_caught_and_the_near_miss_is_spared() {
         ("rb015-overrun-page", 0xD6, "(OverrunPage+0x1f) wrote past the end of a pool block, at offset 48"),
         ("rb015-underrun", 0xC1, "somebody wrote before a pool block, at offset -20"),
         ("rb015-underrun-byte", 0xC1, "somebody wrote before a pool block, at offset -1, found when"),
+        ("rb015-lookaside-use-after-free", 0xD5, "wrote to a freed pool block, at offset 40"),
+        ("rb015-lookaside-double-free", 0xC2, "freed a pool block that had been freed already"),
+        ("rb015-free-with-timer", 0xC7, "freed a pool block while in it the timer at 0x"),
+        ("rb015-free-with-dpc", 0xC7, "was queued, to call rb015-free-with-dpc.sys+0x"),
+        ("rb015-free-with-work-item", 0xE4, "was queued, to call rb015-free-with-work-item.sys+0x"),
+        ("rb015-free-with-resource", 0xC4, "was not deleted (initialized by rb015-free-with-resource.sys+0x"),
         ("rb015-use-after-free", 0xD5, "(UseAfterFree+0x38) read a freed pool block, at offset 8"),
         ("rb015-wrong-tag", 0xC2, "freed a pool block with the tag `Rng2`"),
         ("rb015-free-inside", 0xC2, "freed an address inside of or beside a pool block, at offset 16"),
@@ -305,6 +311,28 @@ fn rb015_each_misuse_of_pool_is_caught_and_the_near_miss_is_spared() {
     let report = play(&["rb015-near-edges"], &[]);
     assert!(report.findings.is_empty(), "{}", ringbell::story(&report));
     assert_eq!(report.drivers[0].entry_status, Some(0));
+}
+
+/// Timers that go while they are set: what the bugcheck says of them.
+#[test]
+fn a_timer_that_is_lost_while_set_is_named_with_who_set_it() {
+    for (culprit, code, said) in [
+        (
+            "timer-initialized-while-set",
+            0xC7,
+            "the timer at timer-initialized-while-set.sys+0x5000 (Timer) was initialized again while it was set, by timer-initialized-while-set.sys+0x",
+        ),
+        ("timer-in-dead-frame", 0x139, "in the kernel stacks, set by timer-in-dead-frame.sys+0x"),
+    ] {
+        let report = play(&[culprit], &[]);
+        let story = ringbell::story(&report);
+        let Ending::Bugcheck(record) = &report.ending else { panic!("{story}") };
+        assert_eq!(record.code, code, "{story}");
+        assert!(record.reason.contains(said), "{story}");
+        // The one on the stack is come across later.
+        let survived = report.debug_output().any(|text| text.contains("survived"));
+        assert!(!survived || code == 0x139, "{story}");
+    }
 }
 
 /// Pageable code, data and pool at DISPATCH_LEVEL, each with its bugcheck.

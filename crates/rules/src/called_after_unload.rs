@@ -40,12 +40,15 @@ const CALLS: [LeftKind; 4] = [LeftKind::Timer, LeftKind::Dpc, LeftKind::WorkItem
 
 /// Says what a thing is about to do, or does: `the timer at 0x1000 was set, to call x.sys+0x10 (set by …)`. A routine that was `named` already is not
 /// named again.
-fn pending_thing(run: &Run<'_>, thing: &Left, named: Option<u64>) -> String {
+pub(crate) fn pending_thing(run: &Run<'_>, thing: &Left, named: Option<u64>) -> String {
     let known = named.is_some() && thing.routine == named;
     let routine = thing.routine.filter(|_| !known).map(|routine| run.place(routine));
     let will = routine.as_ref().map(|routine| format!(", to call {routine}")).unwrap_or_default();
     let at = run.place(thing.address);
     match thing.kind {
+        LeftKind::LiveResource => {
+            format!("the executive resource at {at} was not deleted{}", run.made("initialized", &thing.made))
+        }
         LeftKind::Timer => format!("the timer at {at} was set{will}{}", run.made("set", &thing.made)),
         LeftKind::Dpc if thing.running && known => {
             format!("the DPC at {at} was running{}", run.made("queued", &thing.made))

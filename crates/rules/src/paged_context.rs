@@ -10,19 +10,37 @@ pub(crate) const RULE: Rule = Rule {
     id: RuleId(13),
     slug: "paged-context",
     severity: Severity::Error,
-    summary: "a context, an argument or other memory in paged pool was touched at DISPATCH_LEVEL or above",
+    summary: "a context, an argument or other memory in paged pool was touched at DISPATCH_LEVEL or above, or holds an object that the kernel touches there",
     windows: "it works as long as the page happens to be in memory; when it is not, bugcheck 0xD1 (DRIVER_IRQL_NOT_LESS_OR_EQUAL), or 0xA where the \
               kernel touches it for the driver, and with Driver Verifier's IRQL checking at once",
-    fix: "allocate what a routine may touch at DISPATCH_LEVEL from nonpaged pool (`POOL_FLAG_NON_PAGED`, `NonPagedPoolNx`), or leave the work to a \
+    fix: "allocate what a routine may touch at DISPATCH_LEVEL, and events, semaphores, mutexes, timers, DPCs and resources, from nonpaged pool (`POOL_FLAG_NON_PAGED`, `NonPagedPoolNx`), or leave the work to a \
           work item",
     detection: "paged pool cannot be touched while driver code runs at DISPATCH_LEVEL or above; what a driver passes to an export there is \
-                looked at when it is passed",
+                looked at when it is passed; an event, semaphore, mutex, timer, DPC or resource in paged pool is told at any IRQL, once, when it is \
+                initialized, set, queued or waited for",
     check,
 };
 
 fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     run.walk(|index, event, open| {
+        if let What::PagedObject { export, object, block } = &event.what {
+            // Where it was touched too high, that tells more.
+            if run.events.iter().any(|event| touches(event, block)) {
+                return;
+            }
+            let Some((at, driver)) = event.caller.and_then(|at| Some((at, run.driver_at(at)?))) else { return };
+            let message = format!(
+                "{} gave `{export}` an object that lies in paged pool, at offset {} of {}; the kernel touches it at \
+                 DISPATCH_LEVEL (event {})",
+                run.place(at),
+                object - block.address,
+                block_text(run, block),
+                event.sequence,
+            );
+            findings.push(rule.finding(driver, message, Some(at), vec![event.sequence]));
+            return;
+        }
         let What::PoolMisused(misuse) = &event.what else { return };
         let (PoolWrong::Paged, Some(block)) = (misuse.wrong, misuse.block) else { return };
         let at = misuse.at.or(event.caller);
@@ -44,6 +62,12 @@ fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
         findings.push(rule.finding(driver, message, at, evidence));
     });
     findings
+}
+
+/// Tells whether a driver touched the block too high.
+fn touches(event: &Event, block: &PoolBlockRecord) -> bool {
+    let What::PoolMisused(misuse) = &event.what else { return false };
+    misuse.wrong == PoolWrong::Paged && misuse.block.is_some_and(|touched| touched.address == block.address)
 }
 
 /// Says what the block is to the routine that runs, and which events tell.

@@ -4,21 +4,25 @@ use record::{
     Access, Event, Finding, PoolBlockRecord, PoolMisuse, PoolNoticed, PoolWrong, RuleId, Severity, What,
 };
 
+use crate::called_after_unload::pending_thing;
 use crate::{Rule, Run};
 
 pub(crate) const RULE: Rule = Rule {
     id: RuleId(15),
     slug: "pool-corruption",
     severity: Severity::Error,
-    summary: "pool was written or read outside of a block, used after it was freed, executed, or freed wrongly",
+    summary: "pool was written or read outside of a block, used after it was freed, executed, or freed wrongly or while in use",
     windows: "whoever owns the memory next is damaged, and the crash comes later and elsewhere: bugcheck 0x19 (BAD_POOL_HEADER), 0xC5, \
               0x50 or 0x139; a wrong free is 0xC2 (BAD_POOL_CALLER), and with Driver Verifier's special pool it is \
-              0xC1, 0xCC, 0xCD, 0xD5 or 0xD6 at once",
+              0xC1, 0xCC, 0xCD, 0xD5 or 0xD6 at once, as is the free of a block with a timer, DPC, work item or resource in use in it: 0xC7, \
+              0xE4 or 0xC4",
     fix: "keep to the size that was asked for, free each block once, with its own tag and at an IRQL its pool allows, and make \
           sure that nobody has a pointer to it any more",
     detection: "what a driver allocates lies on pages of its own, at their end, with a page behind it that nobody can touch, and \
                 its pages go when it is freed; what lies before a block, each byte of its header too, and what rounding to 16 bytes leaves behind it is looked \
-                at when it is freed, when a driver leaves and at the end; a read before a block, and one of the up to 15 bytes that \
+                at when it is freed, when a driver leaves and at the end; what a driver frees \
+                must hold no set timer, queued DPC or work item and no resource that was not deleted; lookaside lists keep nothing, so \
+                that their blocks are pool blocks; a read before a block, and one of the up to 15 bytes that \
                 rounding leaves, is not noticed, and of more than 8,192 \
                 live blocks (128 of paged pool), of one above 256 KiB and of the kernel's own only writes close by are",
     check,
@@ -32,6 +36,18 @@ const AT_ITS_IRQL: &str = "allocate and free paged pool at APC_LEVEL or below an
 fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for event in run.events {
+        if let What::FreedInUse { block, thing } = &event.what {
+            let at = event.caller.unwrap_or(block.allocated_by);
+            let Some(driver) = run.driver_at(at) else { continue };
+            let message = format!(
+                "{} freed a pool block while in it {}: {} (event {})",
+                run.place(at),
+                pending_thing(run, thing, None),
+                block_text(run, block),
+                event.sequence,
+            );
+            findings.push(rule.finding(driver, message, Some(at), vec![event.sequence]));
+        }
         let What::PoolMisused(misuse) = &event.what else { continue };
         if misuse.wrong == PoolWrong::Paged {
             continue;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use record::{Finding, Made, RuleId, Severity, What};
+use record::{Finding, LeftKind, Made, RuleId, Severity, What};
 
 use crate::run::LeftBehind;
 use crate::{Rule, Run};
@@ -16,7 +16,7 @@ pub(crate) const RULE: Rule = Rule {
               unload with bugcheck 0xC4 (DRIVER_VERIFIER_DETECTED_VIOLATION), first parameter 0x62",
     fix: "free what the call site allocates, on every path, at the latest in `DriverUnload`",
     detection: "pool that code of the driver allocated, also as IRP, MDL, work item or contiguous memory, lives at its departure \
-                audit, or a lookaside list that it made was not deleted; one finding per call stack and tag; a block handed to another driver that frees it later counts too and may be \
+                audit, or a lookaside list or executive resource that it made was not deleted; one finding per call stack and tag; a block handed to another driver that frees it later counts too and may be \
                 allowed",
     check,
 };
@@ -30,6 +30,14 @@ struct Site<'a> {
 
 fn check(rule: &Rule, run: &Run<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
+    for left in run.left_behind() {
+        for thing in left.things.iter().filter(|thing| thing.kind == LeftKind::LiveResource) {
+            let at = run.place(thing.address);
+            let made = run.made("initialized", &thing.made);
+            let message = format!("`{}` left the executive resource at {at} undeleted{made}", left.driver);
+            findings.push(rule.left(run, &left, &thing.made, message));
+        }
+    }
     for (index, event) in run.events.iter().enumerate() {
         let (driver, blocks, lists) = match &event.what {
             What::PoolLeft { driver, blocks } => (driver, blocks, false),

@@ -208,6 +208,15 @@ impl Teller<'_> {
             }
             // The finding tells the rest.
             What::PoolMisused(misuse) => self.line(&format!("{}: {:#x}", misuse.wrong, misuse.address)),
+            What::FreedInUse { thing, .. } => {
+                self.line(&format!(
+                    "pool freed while the {} in it was in use: {:#x}",
+                    thing.kind, thing.address
+                ));
+            }
+            What::PagedObject { export, object, .. } => {
+                self.line(&format!("{export} got an object in paged pool: {object:#x}"));
+            }
             What::PageableSections { name, sections, .. } => {
                 let names: Vec<&str> = sections.iter().map(|section| section.name.as_str()).collect();
                 self.line(&format!("{name} may be paged out: {}", names.join(", ")));

@@ -26,7 +26,7 @@ impl<P: Platform> Executive<P> {
 
     /// Ends the world as `__fastfail(3)` does: bugcheck 0x139 `KERNEL_SECURITY_CHECK_FAILURE` with parameter
     /// 1 = 3.
-    pub(crate) fn ke_fastfail_list(&self, corrupt: Corrupt, list: &'static str) -> ! {
+    pub(crate) fn ke_fastfail_list(&self, corrupt: Corrupt, list: impl core::fmt::Display) -> ! {
         self.ke_bugcheck(
             BugCheck::KERNEL_SECURITY_CHECK_FAILURE,
             [FAST_FAIL_CORRUPT_LIST_ENTRY, 0, corrupt.at as u64, 0],
@@ -47,13 +47,27 @@ impl<P: Platform> Executive<P> {
         }
     }
 
+    /// Unwraps the result of an operation on the timer queue, and where it failed says which timer the platform holds to be the reason.
+    pub(super) fn ke_checked_timers<T>(&self, result: Result<T, Corrupt>) -> T {
+        const LIST: &str = "the timer queue";
+        let Err(corrupt) = result else { return self.ke_checked(result, LIST) };
+        let Some(timer) = self.platform().damaged_timer() else { return self.ke_checked(result, LIST) };
+        match corrupt.reads {
+            Some(address) => {
+                self.ke_access_violation(address, alloc::format!("{LIST} has a null link ({timer})"))
+            }
+            None => self.ke_fastfail_list(corrupt, alloc::format!("{LIST}: {timer}")),
+        }
+    }
+
     /// Ends the world for a null pointer that NT would have followed.
     ///
     /// Below `DISPATCH_LEVEL` an access violation in the kernel that nobody handles ends in 0x7E
     /// `SYSTEM_THREAD_EXCEPTION_NOT_HANDLED` (system threads, where drivers are loaded), from
     /// `DISPATCH_LEVEL` up in 0xA. Parameters 2 to 4 of a 0x7E (the instruction, and where the exception record and the
     /// context lie) are 0, as there are none.
-    pub(crate) fn ke_access_violation(&self, address: u64, reason: &'static str) -> ! {
+    pub(crate) fn ke_access_violation(&self, address: u64, reason: impl Into<Cow<'static, str>>) -> ! {
+        let reason = reason.into();
         let irql = self.platform().irql();
         if irql >= Irql::DISPATCH {
             self.ke_bugcheck(BugCheck::IRQL_NOT_LESS_OR_EQUAL, [address, u64::from(irql.0), 0, 0], reason)

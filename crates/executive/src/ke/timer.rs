@@ -19,8 +19,6 @@ use crate::raw::{Live, field};
 pub const BOOT_SYSTEM_TIME: i64 = 133_801_632_000_000_000;
 /// Units of 100 ns in a millisecond.
 const PER_MILLISECOND: u64 = 10_000;
-/// Name of the queue for a fastfail.
-const LIST: &str = "the timer queue";
 
 impl<P: Platform> Executive<P> {
     /// Returns the time since boot in units of 100 ns.
@@ -177,7 +175,7 @@ impl<P: Platform> Executive<P> {
 
     fn ke_first_timer(&self) -> Option<Live<KTIMER>> {
         let head = self.ke_timer_head();
-        self.ke_checked(list::next(head, head), LIST).map(|node| self.ke_timer_at(node))
+        self.ke_checked_timers(list::next(head, head)).map(|node| self.ke_timer_at(node))
     }
 
     /// Returns the timers that are set. The dispatcher lock is held.
@@ -185,7 +183,7 @@ impl<P: Platform> Executive<P> {
         let head = self.ke_timer_head();
         let mut timers = Vec::new();
         let mut at = head;
-        while let Some(node) = self.ke_checked(list::next(head, at), LIST) {
+        while let Some(node) = self.ke_checked_timers(list::next(head, at)) {
             timers.push(self.ke_timer_at(node));
             at = node;
         }
@@ -213,7 +211,7 @@ impl<P: Platform> Executive<P> {
             }
             place = before;
         }
-        self.ke_checked(list::insert_before(place, field!(timer, KTIMER, TimerListEntry)), LIST);
+        self.ke_checked_timers(list::insert_before(place, field!(timer, KTIMER, TimerListEntry)));
         field!(timer, KTIMER, Header.Inserted).set(1);
     }
 
@@ -221,7 +219,7 @@ impl<P: Platform> Executive<P> {
         let inserted = field!(timer, KTIMER, Header.Inserted);
         let was = inserted.get() != 0;
         if was {
-            self.ke_checked(list::remove(field!(timer, KTIMER, TimerListEntry)), LIST);
+            self.ke_checked_timers(list::remove(field!(timer, KTIMER, TimerListEntry)));
             inserted.set(0);
         }
         was

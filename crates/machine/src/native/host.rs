@@ -94,6 +94,16 @@ impl Platform for World {
         256
     }
 
+    fn damaged_timer(&self) -> Option<String> {
+        let (timer, origin) = self.kernel.get()?.damaged_timer()?;
+        let place = plan::region(timer).map_or(String::new(), |region| format!(" in the {}", region.name));
+        let now = "holds no timer any more";
+        Some(format!(
+            "the timer at @{timer:#x}{place}, set by @{:#x} and never canceled, {now}",
+            origin.caller
+        ))
+    }
+
     fn data(&self, bytes: usize, align: usize) -> NonNull<u8> {
         let place = self.decoy.borrow_mut().take_data(bytes, align);
         place.unwrap_or_else(|| panic!("the kernel image has no room for {bytes} bytes of variables"))
@@ -233,6 +243,10 @@ impl Host for World {
         self.open_paged();
         let shared = plan::KUSER_SHARED_DATA..plan::KUSER_SHARED_DATA + plan::PAGE;
         shared.contains(&address) || plan::is_guest(address, 1) && super::sys::is_readable(address)
+    }
+
+    fn is_paged_pool(&self, address: u64) -> bool {
+        plan::PAGED_POOL.contains(address)
     }
 
     fn admit_paged(&self, address: u64, write: bool) {

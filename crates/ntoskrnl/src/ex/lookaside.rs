@@ -22,8 +22,9 @@ use crate::kernel::Kernel;
 const DEPTH: u64 = 0xFFFF;
 const SEQUENCE: u64 = 0x1_0000;
 const FREE_BITS: u64 = 0xF;
-/// Depth that NT starts a lookaside list with, whatever the caller asks.
-const INITIAL_DEPTH: u16 = 4;
+/// How many blocks a lookaside list keeps. NT starts with four, whatever the caller asks, and for a driver that Driver Verifier looks at with none:
+/// each block that is given back is freed, so that a use after that, and a second time, is found as for any other pool block.
+const INITIAL_DEPTH: u16 = 0;
 const MAXIMUM_DEPTH: u16 = 256;
 
 /// The lists that were made and not deleted: on Windows they are linked, and a driver that leaves one behind leaves the links in memory

@@ -90,6 +90,7 @@ pub(crate) fn ExFreePool(k: &Kernel, block: Address) {
 
 /// Frees pool that must have the tag.
 pub(crate) fn ExFreePoolWithTag(k: &Kernel, block: Address, tag: u32) {
+    k.check_freed(block.0);
     // SAFETY: that nobody uses the block afterwards is the driver's contract; what is no block ends in a bugcheck.
     unsafe { k.executive().free_pool(block.ptr(), tag, k.caller()) }
 }

@@ -32,6 +32,8 @@ pub(crate) fn ExInitializeResourceLite(k: &Kernel, resource: Resource) -> nt::NT
     own.write(list.address());
     Guest::<u64>::new(k, list.address() + 8).write(list.address());
     field!(resource, ERESOURCE, Address).write(Address(k.caller()).ptr());
+    k.resource_made(resource.address());
+    k.check_resident("ExInitializeResourceLite", resource.address());
     nt::STATUS_SUCCESS
 }
 
@@ -44,6 +46,7 @@ pub(crate) fn ExReinitializeResourceLite(k: &Kernel, resource: Resource) -> nt::
 /// Frees what a resource has allocated.
 pub(crate) fn ExDeleteResourceLite(k: &Kernel, resource: Resource) -> nt::NTSTATUS {
     k.lock_over(resource.address());
+    k.resource_deleted(resource.address());
     let table = field!(resource, ERESOURCE, OwnerTable);
     let shared = field!(resource, ERESOURCE, SharedWaiters);
     let exclusive = field!(resource, ERESOURCE, ExclusiveWaiters);

@@ -317,6 +317,7 @@ fn lookaside_lists() {
         let l = at(&mut list);
         rig.call(make, &[l, 0, 0, 0x200, 40, TAG, 0]);
         assert_eq!((list.Type, list.Size, list.Tag), (pool_type, 40, nt::pool_tag(b"Test")));
+        assert_eq!(list.Depth, 0, "it keeps nothing");
         let export = |name: &str| crate::Host::export_address(rig.host, name);
         assert_eq!(Some(list.Allocate as u64), export("ExAllocatePoolWithTag"));
         assert_eq!(Some(list.Free as u64), export("ExFreePool"));

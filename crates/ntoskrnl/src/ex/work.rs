@@ -125,6 +125,13 @@ struct Called {
 }
 
 impl Work {
+    fn address(self) -> u64 {
+        match self {
+            Self::Plain { item } => item.address(),
+            Self::Io { item, .. } => item.address(),
+        }
+    }
+
     fn called(self) -> Called {
         match self {
             Self::Plain { item } => {
@@ -170,6 +177,15 @@ pub(crate) fn left(k: &Kernel, image: &Range<u64>) -> Vec<Left> {
             ..k.left(LeftKind::WorkItem, called.item, origin)
         })
         .collect()
+}
+
+/// Returns the first queued work item that lies in `range`.
+pub(crate) fn queued_in(k: &Kernel, range: &Range<u64>) -> Option<Left> {
+    let queued: Vec<(Work, Origin)> = entries(k).iter().copied().collect();
+    queued.into_iter().find(|(work, _)| range.contains(&work.address())).map(|(work, origin)| {
+        let called = work.called();
+        Left { routine: Some(called.routine), ..k.left(LeftKind::WorkItem, called.item, origin) }
+    })
 }
 
 fn run(k: &Kernel, work: Work, origin: Origin) {

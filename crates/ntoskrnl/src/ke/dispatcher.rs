@@ -10,6 +10,7 @@ use crate::kernel::Kernel;
 
 /// Makes an event, signaled or not.
 pub(crate) fn KeInitializeEvent(k: &Kernel, event: Guest<KEVENT>, kind: u32, state: u8) {
+    k.check_resident("KeInitializeEvent", event.address());
     // SAFETY: the event is checked guest memory of its size; that it stays alive is the driver's contract.
     unsafe { k.executive().KeInitializeEvent(event.ptr(), kind, state != 0) }
 }
@@ -46,6 +47,7 @@ pub(crate) fn KeReadStateEvent(k: &Kernel, event: Guest<KEVENT>) -> i32 {
 
 /// Makes a semaphore.
 pub(crate) fn KeInitializeSemaphore(k: &Kernel, semaphore: Guest<KSEMAPHORE>, count: i32, limit: i32) {
+    k.check_resident("KeInitializeSemaphore", semaphore.address());
     // SAFETY: the semaphore is checked guest memory of its size; that it stays alive is the driver's contract.
     unsafe { k.executive().KeInitializeSemaphore(semaphore.ptr(), count, limit) }
 }
@@ -76,6 +78,7 @@ pub(crate) fn KeReadStateSemaphore(k: &Kernel, semaphore: Guest<KSEMAPHORE>) -> 
 
 /// Makes a mutex that nobody owns.
 pub(crate) fn KeInitializeMutex(k: &Kernel, mutex: Guest<KMUTANT>, level: u32) {
+    k.check_resident("KeInitializeMutex", mutex.address());
     // SAFETY: the mutex is checked guest memory of its size; that it stays alive is the driver's contract.
     unsafe { k.executive().KeInitializeMutex(mutex.ptr(), level) }
 }
@@ -134,6 +137,7 @@ pub(crate) fn KeWaitForSingleObject(
     alertable: u8,
     until: Option<Guest<i64>>,
 ) -> NTSTATUS {
+    k.check_resident("KeWaitForSingleObject", object.address());
     let only_asks = asks(until);
     // SAFETY: every dispatcher object is at least as large as an event, so its header is checked guest memory; that it is an
     // initialized one, and stays alive, is the driver's contract; the timeout is checked guest memory or null.
@@ -163,6 +167,7 @@ pub(crate) fn KeWaitForMultipleObjects(
     let all = GuestSlice::<u64>::new(k, objects.0, count as usize).to_vec();
     for object in &all {
         Guest::<KEVENT>::new(k, *object);
+        k.check_resident("KeWaitForMultipleObjects", *object);
     }
     let only_asks = asks(until);
     let objects = objects.ptr::<*mut core::ffi::c_void>().cast_const();

@@ -10,12 +10,14 @@ use crate::kernel::Kernel;
 
 /// Makes a DPC.
 pub(crate) fn KeInitializeDpc(k: &Kernel, dpc: Guest<KDPC>, routine: Address, context: Address) {
+    k.check_resident("KeInitializeDpc", dpc.address());
     // SAFETY: the DPC is checked guest memory of its size; that it stays alive while queued is the driver's contract.
     unsafe { k.executive().KeInitializeDpc(dpc.ptr(), Routine(routine.0 as usize), context.ptr()) }
 }
 
 /// Queues a DPC. Returns whether it was not queued already.
 pub(crate) fn KeInsertQueueDpc(k: &Kernel, dpc: Guest<KDPC>, argument1: Address, argument2: Address) -> u8 {
+    k.check_resident("KeInsertQueueDpc", dpc.address());
     k.dpc_queued(dpc.address());
     // SAFETY: the DPC is checked guest memory; that it is initialized and stays alive while queued is the driver's contract.
     u8::from(unsafe { k.executive().KeInsertQueueDpc(dpc.ptr(), argument1.ptr(), argument2.ptr()) })
@@ -83,14 +85,18 @@ pub(crate) fn KeInitializeTimer(k: &Kernel, timer: Guest<KTIMER>) {
 
 /// Makes a timer of either kind.
 pub(crate) fn KeInitializeTimerEx(k: &Kernel, timer: Guest<KTIMER>, kind: u32) {
+    k.check_resident("KeInitializeTimer", timer.address());
+    k.check_initialized(timer.address());
     // SAFETY: the timer is checked guest memory of its size; that it stays alive while set is the driver's contract.
     unsafe { k.executive().KeInitializeTimerEx(timer.ptr(), kind) }
 }
 
 fn set(k: &Kernel, timer: Guest<KTIMER>, due: i64, period: u32, dpc: Option<Guest<KDPC>>) -> u8 {
+    k.check_resident("KeSetTimer", timer.address());
     k.timer_set(timer.address());
     if let Some(dpc) = dpc {
         // Should the timer expire, its DPC is queued by whoever set it.
+        k.check_resident("KeSetTimer", dpc.address());
         k.dpc_queued(dpc.address());
     }
     let dpc = dpc.map_or(core::ptr::null_mut(), Guest::ptr);
