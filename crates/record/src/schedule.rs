@@ -5,8 +5,8 @@
 //! empty schedule is seed 0's and a short one is a short story. Played again with the same drivers, steps and seed it gives
 //! the same run.
 //!
-//! The text form is `s1:12=256,40=260@1,57=step`: version; then point, `=`, thread and (where it is not processor 0)
-//! processor; `step` where the scenario went on although threads could have run.
+//! The text form is `s2:12=256,40=260@1,57=step`: version; then point, `=`, thread and (where it is not processor 0)
+//! processor; `step` where the scenario went on although threads could have run, and `clock` where the clock interrupted.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -15,7 +15,7 @@ use core::fmt;
 use core::str::FromStr;
 
 /// Says how seeds and schedules are understood. Another number: the same seed means another schedule.
-pub const SCHEDULER_VERSION: u32 = 1;
+pub const SCHEDULER_VERSION: u32 = 2;
 
 /// What ran at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +29,8 @@ pub enum Turn {
     },
     /// The next step of the scenario.
     Step,
+    /// The clock's interrupt: timers that are due expire, and where none is, time goes on to the next one first.
+    Clock,
 }
 
 /// One departure from the order of turn.
@@ -75,6 +77,7 @@ impl Schedule {
         let what = match wanted.to {
             Turn::Thread { id, .. } => format!("thread {id} was to run at point {}", wanted.point),
             Turn::Step => format!("the scenario was to go on at point {}", wanted.point),
+            Turn::Clock => format!("the clock was to interrupt at point {}", wanted.point),
         };
         Some(format!("the schedule does not fit this run: {what}, and could not"))
     }
@@ -86,6 +89,7 @@ impl fmt::Display for Switch {
             Turn::Thread { id, processor: 0 } => write!(f, "{}={id}", self.point),
             Turn::Thread { id, processor } => write!(f, "{}={id}@{processor}", self.point),
             Turn::Step => write!(f, "{}=step", self.point),
+            Turn::Clock => write!(f, "{}=clock", self.point),
         }
     }
 }
@@ -118,7 +122,7 @@ const SHOWN: usize = 40;
 
 fn bad(part: &str) -> BadSchedule {
     let shown: String = part.chars().flat_map(char::escape_debug).take(SHOWN).collect();
-    BadSchedule(format!("`{shown}` is no part of a schedule\nhint: schedules look like `s1:12=256,40=step`"))
+    BadSchedule(format!("`{shown}` is no part of a schedule\nhint: schedules look like `s2:12=256,40=step`"))
 }
 
 /// Says that a seed or schedule of version `version` means something else here.
@@ -167,8 +171,10 @@ fn number<T: FromStr + ToString>(text: &str) -> Option<T> {
 fn switch(part: &str) -> Option<Switch> {
     let (point, to) = part.split_once('=')?;
     let point = number(point).filter(|point: &u64| *point < 1 << 36)?;
-    if to == "step" {
-        return Some(Switch { point, to: Turn::Step });
+    match to {
+        "step" => return Some(Switch { point, to: Turn::Step }),
+        "clock" => return Some(Switch { point, to: Turn::Clock }),
+        _ => {}
     }
     let (id, processor) = match to.split_once('@') {
         Some((id, processor)) => (id, number(processor).filter(|number| (1..64).contains(number))?),
@@ -192,7 +198,7 @@ impl TryFrom<String> for Schedule {
     }
 }
 
-/// Reads a seed: `42`, or `42@1` for seed 42 of scheduler version 1.
+/// Reads a seed: `42`, or `42@2` for seed 42 of scheduler version 2.
 ///
 /// # Errors
 ///
@@ -205,7 +211,7 @@ pub fn parse_seed(text: &str) -> Result<u64, BadSchedule> {
     let wrong = || {
         let shown: String = text.chars().flat_map(char::escape_debug).take(SHOWN).collect();
         BadSchedule(format!(
-            "`{shown}` is no seed\nhint: seeds are numbers up to 2^64-1, such as `42` or `42@1`"
+            "`{shown}` is no seed\nhint: seeds are numbers up to 2^64-1, such as `42` or `42@2`"
         ))
     };
     let seed = seed.parse().map_err(|_| wrong())?;
@@ -222,58 +228,60 @@ mod tests {
 
     #[test]
     fn a_schedule_is_the_text_it_prints() {
-        for text in ["s1:", "s1:0=8", "s1:12=256,40=260@1,57=step,58=0@63", "s1:68719476735=4194302"] {
+        for text in ["s2:", "s2:0=8", "s2:12=256,40=260@1,57=step,58=0@63,60=clock", "s2:68719476735=4194302"]
+        {
             assert_eq!(text.parse::<Schedule>().unwrap().to_string(), text);
         }
-        assert_eq!(Schedule::default().to_string(), "s1:");
+        assert_eq!(Schedule::default().to_string(), "s2:");
     }
 
     #[test]
     fn what_is_none_is_refused_in_one_line_with_a_hint() {
         let texts = [
             "",
-            "s1",
+            "s2",
             "1:",
             "s:",
-            "s1:1",
-            "s1:1=",
-            "s1:=8",
-            "s1:1=8,",
-            "s1:,1=8",
-            "s1:01=8",
-            "s1:1=+8",
-            "s1:1=8@0",
-            "s1:1=8@64",
-            "s1:1=stepp",
-            "s1:1=8,1=8",
-            "s1:2=8,1=8",
-            "s1:68719476736=8",
-            "s1:1=4194303",
-            "s2:",
+            "s2:1",
+            "s2:1=",
+            "s2:=8",
+            "s2:1=8,",
+            "s2:,1=8",
+            "s2:01=8",
+            "s2:1=+8",
+            "s2:1=8@0",
+            "s2:1=8@64",
+            "s2:1=stepp",
+            "s2:1=clock@1",
+            "s2:1=8,1=8",
+            "s2:2=8,1=8",
+            "s2:68719476736=8",
+            "s2:1=4194303",
+            "s1:",
             "s0:1=8",
-            "s1:\n=8",
-            "s1: 1=8",
+            "s2:\n=8",
+            "s2: 1=8",
         ];
         for text in texts {
             let error = text.parse::<Schedule>().expect_err(text).to_string();
             let lines: Vec<_> = error.lines().collect();
             assert!(lines.len() == 2 && lines[1].starts_with("hint: "), "{text}: {error}");
         }
-        let old = "s2:1=8".parse::<Schedule>().unwrap_err().to_string();
-        assert!(old.starts_with("the schedule is of scheduler version 2, and this is version 1"), "{old}");
+        let old = "s1:1=8".parse::<Schedule>().unwrap_err().to_string();
+        assert!(old.starts_with("the schedule is of scheduler version 1, and this is version 2"), "{old}");
     }
 
     #[test]
     fn a_seed_may_name_its_version() {
         assert_eq!(parse_seed("42"), Ok(42));
-        assert_eq!(parse_seed("42@1"), Ok(42));
+        assert_eq!(parse_seed("42@2"), Ok(42));
         assert_eq!(parse_seed("18446744073709551615"), Ok(u64::MAX));
         for text in ["", "@1", "x", "42@", "42@x", "-1", "18446744073709551616", "42@01"] {
             assert!(parse_seed(text).unwrap_err().to_string().contains("is no seed"), "{text}");
         }
-        let other = parse_seed("42@2").unwrap_err().to_string();
+        let other = parse_seed("42@1").unwrap_err().to_string();
         assert!(
-            other.starts_with("the seed is of scheduler version 2, and this is version 1\nhint: "),
+            other.starts_with("the seed is of scheduler version 1, and this is version 2\nhint: "),
             "{other}"
         );
     }
@@ -281,18 +289,23 @@ mod tests {
     #[test]
     fn a_misfit_names_the_first_switch_that_did_not_happen() {
         let parse = |text: &str| text.parse::<Schedule>().unwrap();
-        let wanted = parse("s1:1=8,5=12,9=step");
+        let wanted = parse("s2:1=8,5=12,9=step");
         assert_eq!(wanted.misfit(&wanted), None);
         assert_eq!(Schedule::default().misfit(&wanted), None, "what it does not say it does not ask for");
-        let text = wanted.misfit(&parse("s1:1=8")).unwrap();
+        let text = wanted.misfit(&parse("s2:1=8")).unwrap();
         assert_eq!(
             text,
             "the schedule does not fit this run: thread 12 was to run at point 5, and could not"
         );
-        let text = wanted.misfit(&parse("s1:1=8,5=12")).unwrap();
+        let text = wanted.misfit(&parse("s2:1=8,5=12")).unwrap();
         assert_eq!(
             text,
             "the schedule does not fit this run: the scenario was to go on at point 9, and could not"
+        );
+        let text = parse("s2:3=clock").misfit(&Schedule::default()).unwrap();
+        assert_eq!(
+            text,
+            "the schedule does not fit this run: the clock was to interrupt at point 3, and could not"
         );
     }
 }

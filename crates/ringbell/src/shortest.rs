@@ -210,7 +210,11 @@ mod tests {
         for _ in 0..length {
             point += 1 + numbers.below(20);
             let id = 8 + 4 * numbers.below(4) as u32;
-            let to = if numbers.below(5) == 0 { Turn::Step } else { Turn::Thread { id, processor: 0 } };
+            let to = match numbers.below(10) {
+                0 => Turn::Step,
+                1 => Turn::Clock,
+                _ => Turn::Thread { id, processor: 0 },
+            };
             switches.push(Switch { point, to });
         }
         Schedule { switches, ..Schedule::default() }
@@ -265,6 +269,7 @@ mod tests {
                     let to = match switch.to {
                         Turn::Thread { id, .. } => u64::from(id),
                         Turn::Step => 1,
+                        Turn::Clock => 2,
                     };
                     hash = Numbers(hash ^ (switch.point << 8) ^ to ^ 0x5EED_0000_0000).below(u64::MAX);
                 }
@@ -336,7 +341,7 @@ mod tests {
                 && (last.point - first.point <= 20 || last.point == 900);
             shows.then(|| candidate.clone())
         });
-        assert_eq!(found.schedule.to_string(), "s1:33=256,34=step");
+        assert_eq!(found.schedule.to_string(), "s2:33=256,34=step");
     }
 
     #[test]

@@ -63,13 +63,13 @@ fn an_unknown_rule() {
 
 #[test]
 fn a_seed_or_schedule_of_another_version() {
-    let seed = "the seed is of scheduler version 2, and this is version 1";
-    let schedule = "the schedule is of scheduler version 7, and this is version 1";
-    let file = File::new("seed", "drivers = ['BIN/listener.sys']\nseed = '42@2'\n");
+    let seed = "the seed is of scheduler version 1, and this is version 2";
+    let schedule = "the schedule is of scheduler version 7, and this is version 2";
+    let file = File::new("seed", "drivers = ['BIN/listener.sys']\nseed = '42@1'\n");
     refuses(&[file.path()], seed);
     let file = File::new("schedule", "drivers = ['BIN/listener.sys']\nschedule = 's7:1=8'\n");
     refuses(&[file.path()], schedule);
-    for (words, expected) in [(["--seed", "42@2"], seed), (["--schedule", "s7:1=8"], schedule)] {
+    for (words, expected) in [(["--seed", "42@1"], seed), (["--schedule", "s7:1=8"], schedule)] {
         let (code, _, said) = ringbell(&[&["run", "listener.sys"], &words[..]].concat());
         assert_eq!((code, said.lines().count()), (2, 2), "{said}");
         assert!(said.contains(expected), "{said}");

@@ -180,7 +180,7 @@ fn ringbell(arguments: &[&str]) -> (Option<i32>, String) {
 fn what_orders_threads_is_refused_beside_it() {
     let file = driver("listener");
     let file = file.to_str().unwrap();
-    for (option, value) in [("--seed", "0"), ("--seed", "7"), ("--schedule", "s1:1=8")] {
+    for (option, value) in [("--seed", "0"), ("--seed", "7"), ("--schedule", "s2:1=8")] {
         let (code, said) = ringbell(&["run", file, "--parallel", option, value]);
         assert_eq!(code, Some(2));
         let first = format!("error: `{option}` cannot order processors that run at the same time\nhint: ");

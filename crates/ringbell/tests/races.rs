@@ -1,4 +1,4 @@
-//! The five races and their twins: schedules find each race, and none finds anything in a twin.
+//! The six races and their twins: schedules find each race, and none finds anything in a twin.
 //!
 //! A race is clean when threads take turns (seed 0): nothing but an interruption at the right point shows it.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -18,6 +18,12 @@ const TWIN: u64 = 300;
 /// Switches that the shortest schedule of a race may have: the story of each takes no more.
 const SWITCHES: usize = 4;
 
+/// Returns the settings that the driver `name` is explored with. One races with another processor.
+fn config(name: &str) -> Config {
+    let processors = if name.starts_with("race-timer-dpc") { 2 } else { 1 };
+    Config { processors, ..Config::default() }
+}
+
 /// A driver, and a machine that is booted once and forked for each schedule.
 struct Subject {
     name: &'static str,
@@ -29,7 +35,7 @@ impl Subject {
     fn new(name: &'static str) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../drivers/bin/{name}.sys"));
         let scenario = Scenario::of([DriverImage::read(&path).unwrap()]);
-        let base = Machine::boot(Config::default()).unwrap().into_base();
+        let base = Machine::boot(config(name)).unwrap().into_base();
         Self { name, scenario, base }
     }
 
@@ -38,7 +44,7 @@ impl Subject {
     }
 
     fn follow(&mut self, seed: u64, schedule: Option<Schedule>) -> Report {
-        let machine = self.base.fork(Config { seed, schedule, ..Config::default() }).unwrap();
+        let machine = self.base.fork(Config { seed, schedule, ..config(self.name) }).unwrap();
         self.scenario.run_on(machine).unwrap_or_else(|stopped| {
             // A schedule that does not fit: what ran instead is as good a run.
             *stopped.report.unwrap_or_else(|| panic!("{}: {}", self.name, stopped.error))
@@ -130,6 +136,8 @@ races! {
         |report| matches!(report.ending, Ending::Bugcheck(_)) && shown(report).0 == [12];
     a_name_closed_too_early_is_found, closing_it_late_survives = "race-closing-name":
         |report| matches!(report.ending, Ending::Bugcheck(_)) && shown(report).1.as_deref() == Some("VisitingThread");
+    a_dpc_behind_a_canceled_timer_is_found, flushing_dpcs_survives = "race-timer-dpc":
+        |report| matches!(report.ending, Ending::Bugcheck(_)) && shown(report).1.as_deref() == Some("OnBeat");
     a_work_item_that_comes_too_late_is_found, one_of_a_device_survives = "race-late-work-item":
         |report| matches!(report.ending, Ending::Bugcheck(_)) && shown(report).0.contains(&20);
 }
@@ -141,7 +149,8 @@ fn the_documentation_tells_what_a_search_finds() {
     let page = std::fs::read_to_string(page).unwrap();
     for name in RACES {
         let row = page.lines().find(|line| line.starts_with(&format!("| `{name}` |"))).unwrap();
-        let mut explore = Explore::new(Subject::new(name).scenario);
+        let scenario = Scenario { config: config(name), ..Subject::new(name).scenario };
+        let mut explore = Explore::new(scenario);
         (explore.schedules, explore.keep_going) = (WITHIN, true);
         let done = explore.run(|_| ()).unwrap();
         assert!(!done.finds.is_empty(), "{name}");

@@ -53,7 +53,7 @@ fn a_schedule_gives_the_stream_of_the_seed_that_it_came_from() {
 
 #[test]
 fn a_schedule_that_does_not_fit_is_said_so_and_the_run_told_all_the_same() {
-    for text in ["s1:1=4000000", "s1:60000000000=256", "s1:0=step"] {
+    for text in ["s2:1=4000000", "s2:60000000000=256", "s2:0=step", "s2:1=clock"] {
         let config = Config { schedule: Some(text.parse().unwrap()), ..Config::default() };
         let stopped = with("exports-threads", config).unwrap_err();
         let said = stopped.to_string();
@@ -70,13 +70,13 @@ fn seeds_and_schedules_that_are_none_are_refused_in_one_line() {
     let cases = [
         ["--seed", "many", "error: `many` is no seed"],
         ["--seed", "-1", "error: `-1` is no seed"],
-        ["--seed", "7@2", "error: the seed is of scheduler version 2, and this is version 1"],
-        ["--schedule", "s0:1=8", "error: the schedule is of scheduler version 0, and this is version 1"],
+        ["--seed", "7@1", "error: the seed is of scheduler version 1, and this is version 2"],
+        ["--schedule", "s0:1=8", "error: the schedule is of scheduler version 0, and this is version 2"],
         ["--schedule", "1=8", "error: `1=8` is no part of a schedule"],
-        ["--schedule", "s1:9=8,3=8", "error: point 3 of the schedule does not come after the one before it"],
+        ["--schedule", "s2:9=8,3=8", "error: point 3 of the schedule does not come after the one before it"],
         [
             "--schedule",
-            "s1:9=4000000",
+            "s2:9=4000000",
             "error: the schedule does not fit this run: thread 4000000 was to run at point 9",
         ],
     ];

@@ -43,6 +43,8 @@ pub(crate) struct Globals {
     pub(crate) dispatcher_lock: KSPIN_LOCK,
     /// Timers in the order they are due.
     pub(crate) timers: LIST_ENTRY,
+    /// When the first of them is due; [`timer::NONE_DUE`] for none.
+    pub(crate) first_due: u64,
     /// Mutants that are owned. NT keeps a list at each thread.
     pub(crate) owned_mutants: LIST_ENTRY,
     /// DPC queues.
@@ -58,6 +60,7 @@ impl<P: Platform> Executive<P> {
     /// Makes the global variables ready.
     pub(crate) fn ke_initialize(&self) {
         list::initialize(field!(self.ke(), Globals, timers));
+        field!(self.ke(), Globals, first_due).set(timer::NONE_DUE);
         list::initialize(field!(self.ke(), Globals, owned_mutants));
     }
 

@@ -19,6 +19,8 @@ use crate::raw::{Live, field};
 pub const BOOT_SYSTEM_TIME: i64 = 133_801_632_000_000_000;
 /// Units of 100 ns in a millisecond.
 const PER_MILLISECOND: u64 = 10_000;
+/// Due time of the first timer where there is none.
+pub(super) const NONE_DUE: u64 = u64::MAX;
 
 impl<P: Platform> Executive<P> {
     /// Returns the time since boot in units of 100 ns.
@@ -128,6 +130,13 @@ impl<P: Platform> Executive<P> {
         due
     }
 
+    /// Returns when the next timer is due, in interrupt time, as it was noted when a timer was last set or taken away: without a
+    /// lock, and without a look at memory of drivers.
+    pub fn first_due(&self) -> Option<i64> {
+        let due = field!(self.ke(), Globals, first_due).get();
+        (due != NONE_DUE).then_some(due as i64)
+    }
+
     /// Lets the timers expire that are due. The work of NT's clock interrupt.
     ///
     /// # IRQL
@@ -213,14 +222,22 @@ impl<P: Platform> Executive<P> {
         }
         self.ke_checked_timers(list::insert_before(place, field!(timer, KTIMER, TimerListEntry)));
         field!(timer, KTIMER, Header.Inserted).set(1);
+        let first_due = field!(self.ke(), Globals, first_due);
+        first_due.set(first_due.get().min(due));
     }
 
     fn ke_remove_timer(&self, timer: Live<KTIMER>) -> bool {
         let inserted = field!(timer, KTIMER, Header.Inserted);
         let was = inserted.get() != 0;
         if was {
+            let was_first = field!(timer, KTIMER, TimerListEntry.Blink).get() == self.ke_timer_head().ptr();
             self.ke_checked_timers(list::remove(field!(timer, KTIMER, TimerListEntry)));
             inserted.set(0);
+            if was_first {
+                let first = self.ke_first_timer();
+                let due = first.map_or(NONE_DUE, |timer| field!(timer, KTIMER, DueTime).get());
+                field!(self.ke(), Globals, first_due).set(due);
+            }
         }
         was
     }

@@ -417,7 +417,7 @@ impl Host for World {
     }
 
     fn leaving(&self) {
-        self.pass_by();
+        self.leave();
     }
 
     fn processors(&self) -> u8 {

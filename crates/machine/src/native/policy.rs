@@ -9,6 +9,10 @@
 //! a few drawn points, which finds bugs that need few, well placed switches. A schedule is the third way: it says itself
 //! where the order of turn is left. Nothing but seed and schedule decides.
 //!
+//! The clock interrupts where an export is entered and left below `DISPATCH_LEVEL`. On Windows it ticks every 15.6 ms or less and a
+//! thread can lose its processor for far longer between two instructions, so a timer's routine may come anywhere from its due time on,
+//! and that time may come anywhere. In turn it comes late and regularly; see [`Clock`] for what a seed draws.
+//!
 //! Points are numbered where there is a choice, and every departure from the order of turn is recorded, so that any run can be
 //! played again without its seed's draws.
 
@@ -21,6 +25,28 @@ use super::random::Random;
 
 /// Most points at which priorities change.
 const CHANGES: u64 = 4;
+
+/// When the clock interrupts, under a seed.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    /// At one point in so many.
+    one_in: u64,
+    /// How far time may go on by itself to reach what is to come next, in units of 100 ns.
+    reach: i64,
+    /// How often it still may.
+    left: u64,
+}
+
+/// Whether the clock interrupts at a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tick {
+    /// It does not.
+    None,
+    /// It does, and timers that are due expire.
+    Due,
+    /// It does, when time has gone on to what is to come next.
+    Next,
+}
 
 /// Where choices come from.
 #[derive(Clone, Debug)]
@@ -46,6 +72,9 @@ pub(crate) struct Policy {
     /// Apart from the machine's other random numbers, so that a cookie does not depend on a schedule.
     random: Random,
     kind: RefCell<Kind>,
+    /// Apart from those of threads, so that a driver without timers has the same schedules whatever is drawn here.
+    ticks: Random,
+    clock: Cell<Option<Clock>>,
     /// Whether exploring has begun. The boot is the same for all seeds.
     on: Cell<bool>,
     /// Points so far at which there was a choice.
@@ -73,6 +102,8 @@ impl Policy {
         Self {
             random: Random::new(0),
             kind: RefCell::new(Kind::InTurn),
+            ticks: Random::new(0),
+            clock: Cell::new(None),
             on: Cell::new(false),
             points: Cell::new(0),
             low: Cell::new(0),
@@ -86,6 +117,7 @@ impl Policy {
         self.on.set(true);
         // Priorities given later are lower than all given before, and than all drawn ones.
         self.low.set(1 << 32);
+        let clock = self.draw_clock(&order);
         let kind = match order {
             Order::Schedule(schedule) => {
                 self.random.restart(0);
@@ -97,6 +129,7 @@ impl Policy {
             }
         };
         *self.kind.borrow_mut() = kind;
+        self.clock.set(clock);
     }
 
     fn draw_kind(&self) -> Kind {
@@ -107,6 +140,67 @@ impl Policy {
         let length = 16_u64 << self.random.below(9);
         let count = self.random.below(CHANGES + 1);
         Kind::Priorities((0..count).map(|_| self.points.get() + self.random.below(length)).collect())
+    }
+
+    fn draw_clock(&self, order: &Order) -> Option<Clock> {
+        let Order::Seed(seed @ 1..) = order else { return None };
+        self.ticks.restart(seed ^ 0xC10C_5EED_71C5_0DD5);
+        // Chances and times of all magnitudes, from 10 µs to 1 s; in half of the seeds time goes its way.
+        let one_in = 1 << self.ticks.below(8);
+        let reach = if self.ticks.below(2) == 0 { 0 } else { 10_i64.pow(2 + self.ticks.below(6) as u32) };
+        Some(Clock { one_in, reach, left: 1 << self.ticks.below(3) })
+    }
+
+    /// A point where the clock could interrupt the `running` thread: there are timers or deadlines, and the next lies `ahead` of
+    /// now, a due timer 0; `None`: only deadlines that have come, which need no interrupt. In turn it does where `in_turn`.
+    pub(crate) fn clock(&self, running: Turn, in_turn: bool, ahead: Option<i64>) -> Tick {
+        let in_turn = if in_turn { Tick::Due } else { Tick::None };
+        let Some(number) = self.number() else { return in_turn };
+        self.keep_change(number);
+        let comes = match ahead {
+            Some(..=0) => Tick::Due,
+            Some(_) => Tick::Next,
+            None => in_turn,
+        };
+        let wanted = self.wanted(number);
+        let tick = match (wanted, self.clock.get()) {
+            (Some(Turn::Clock), _) if ahead.is_some() => comes,
+            (Some(turn), _) if turn == running => Tick::None,
+            (Some(_), _) => {
+                self.give_up();
+                return in_turn;
+            }
+            (None, Some(clock)) => {
+                self.draw_tick(clock, ahead.map(|ahead| (ahead, comes))).unwrap_or(in_turn)
+            }
+            (None, None) => in_turn,
+        };
+        if tick != in_turn || wanted.is_some() {
+            self.departs(number, if tick == Tick::None { running } else { Turn::Clock });
+        }
+        tick
+    }
+
+    /// Draws whether the clock interrupts; `None`: as in turn.
+    fn draw_tick(&self, clock: Clock, next: Option<(i64, Tick)>) -> Option<Tick> {
+        let (ahead, comes) = next?;
+        if ahead > 0 && (ahead > clock.reach || clock.left == 0) {
+            return None;
+        }
+        if self.ticks.below(clock.one_in) != 0 {
+            return if ahead > 0 { None } else { Some(Tick::None) };
+        }
+        if ahead > 0 {
+            self.clock.set(Some(Clock { left: clock.left - 1, ..clock }));
+        }
+        Some(comes)
+    }
+
+    /// Leaves a change of priorities that was to come at point `number` to the next one: this is no point of theirs.
+    fn keep_change(&self, number: u64) {
+        if let Kind::Priorities(changes) = &mut *self.kind.borrow_mut() {
+            changes.iter_mut().filter(|change| **change == number).for_each(|change| *change += 1);
+        }
     }
 
     /// Draws a priority for a thread.
@@ -254,7 +348,7 @@ impl Policy {
         let Some(number) = self.number() else { return false };
         let over = match self.wanted(number) {
             Some(Turn::Step) => true,
-            Some(Turn::Thread { .. }) => {
+            Some(Turn::Thread { .. } | Turn::Clock) => {
                 self.give_up();
                 false
             }
@@ -301,10 +395,14 @@ mod tests {
         let decisions = (0..100)
             .flat_map(|round| {
                 let waits = policy.goes_on(policy.turns(10) < 10);
+                // Due, a little ahead, far ahead, and nothing ahead.
+                let ahead = [Some(0), Some(500), Some(900_000), None][round % 4];
+                let tick = policy.clock(running().0, round % 16 == 0, ahead);
                 [
                     Some(policy.choose(&candidates())),
                     policy.point(running(), round % 8 == 7, candidates),
                     waits.then_some(9),
+                    Some(tick as usize),
                 ]
             })
             .collect();
@@ -332,9 +430,40 @@ mod tests {
         }
     }
 
+    /// In turn the clock interrupts regularly and never lets time go on; over seeds it comes at each point, due or ahead of its
+    /// time, and also stays away where it would come in turn.
+    #[test]
+    fn the_clock_may_interrupt_anywhere() {
+        let ticks = |order: Order| {
+            let policy = Policy::new(|_| ());
+            policy.reseed(order);
+            let running = Turn::Thread { id: 8, processor: 0 };
+            let tick =
+                |point: u64| policy.clock(running, point == 30, Some(if point < 20 { 90_000 } else { 0 }));
+            (0..40).map(tick).collect::<Vec<_>>()
+        };
+        let in_turn = ticks(Order::Seed(0));
+        assert!((0..40).all(|point| (in_turn[point] == Tick::Due) == (point == 30)), "{in_turn:?}");
+        let all: Vec<_> = (1..4000).map(|seed| ticks(Order::Seed(seed))).collect();
+        for point in 0..40 {
+            let wanted = if point < 20 { Tick::Next } else { Tick::Due };
+            let first = |ticks: &&Vec<Tick>| ticks.iter().position(|tick| *tick == wanted) == Some(point);
+            assert!(all.iter().any(|ticks| first(&ticks)), "never first at point {point}");
+        }
+        assert!(all.iter().any(|ticks| ticks[30] == Tick::None));
+        let steps = |ticks: &Vec<Tick>| ticks.iter().filter(|tick| **tick == Tick::Next).count();
+        assert!(all.iter().all(|ticks| steps(ticks) <= 4) && all.iter().any(|ticks| steps(ticks) == 0));
+    }
+
     #[test]
     fn a_schedule_that_does_not_fit_is_left_where_it_does_not() {
-        for text in ["s1:1=16,4=99,7=8", "s1:1=16,3=8,7=8", "s1:1=16,5=step,7=8"] {
+        for text in [
+            "s2:2=16,6=99,9=8",
+            "s2:2=16,4=8,9=8",
+            "s2:2=16,7=step,9=8",
+            "s2:2=16,6=clock,9=8",
+            "s2:2=16,5=8,9=8",
+        ] {
             let wanted: Schedule = text.parse().unwrap();
             let (decisions, switches) = decide(Order::Schedule(wanted.clone()));
             assert_eq!(decisions[0], Some(1));

@@ -31,7 +31,7 @@ use record::{Switch, Turn};
 
 use super::fiber::{DriverStack, Fiber, Spin, State};
 use super::giant;
-use super::policy::{Order, Policy};
+use super::policy::{Order, Policy, Tick};
 use super::processor::{self, TIME};
 
 use lane::Lane;
@@ -425,6 +425,36 @@ impl Scheduler {
     /// Counts the virtual time of an export call.
     pub(crate) fn tick(&self) {
         self.pass(POINT);
+    }
+
+    /// A point where the clock could interrupt the running thread, while the first timer is due at `first_due`. Returns whether
+    /// it does, and lets the time pass that this takes. In turn it does where `in_turn`.
+    pub(crate) fn clock(&self, in_turn: bool, first_due: Option<i64>) -> bool {
+        let now = self.now();
+        // Exact, and not `earliest`: how a run came here must not decide which points are counted.
+        let (mut sleeps, mut next) = (false, first_due);
+        for fiber in &*self.fibers.borrow() {
+            if let State::Parked(Some(deadline)) = fiber.state.get() {
+                sleeps = true;
+                if deadline > now && next.is_none_or(|next| deadline < next) {
+                    next = Some(deadline);
+                }
+            }
+        }
+        if !sleeps && next.is_none() {
+            return in_turn;
+        }
+        let Some(fiber) = self.lane().current.borrow().clone() else { return in_turn };
+        let running = Turn::Thread { id: fiber.id, processor: fiber.processor.get() };
+        let ahead = next.map(|next| (next - now).max(0));
+        match self.policy.clock(running, in_turn, ahead) {
+            Tick::None => false,
+            Tick::Due => true,
+            Tick::Next => {
+                self.pass(ahead.unwrap_or(0));
+                true
+            }
+        }
     }
 
     /// A scheduling point: interrupts the thread, or lets another processor go on, where the policy says so.

@@ -26,7 +26,7 @@ use super::sys::{self, Mapping};
 pub(crate) const MAGIC: [u64; 2] = [0x6c65_626e_6972_a7d1, 0x9b1e_4c07_5ad3_f862];
 
 /// Version of this layout. Parent and child are the same file, so a difference means a foreign parent.
-pub(crate) const VERSION: u64 = 2;
+pub(crate) const VERSION: u64 = 3;
 
 const CONFIG_LENGTH: usize = 5;
 const CONFIG: std::ops::Range<usize> = 64..512;
@@ -37,8 +37,12 @@ const SWITCHES: usize = 1040;
 const SCHEDULE: std::ops::Range<usize> = 1536..1536 + Schedule::MOST;
 const RING: usize = SCHEDULE.end;
 
-/// Stands for [`Turn::Step`] where a switch names a thread.
-const STEP: u64 = Schedule::LAST_THREAD as u64 + 1;
+/// Stands for what is no thread where a switch names one; the processor says what: 0 for [`Turn::Step`], [`CLOCK`] for
+/// [`Turn::Clock`].
+const NO_THREAD: u64 = Schedule::LAST_THREAD as u64 + 1;
+
+/// As above.
+const CLOCK: u64 = 1;
 
 /// The shared memory of one machine.
 #[derive(Debug)]
@@ -110,9 +114,10 @@ impl Shared {
         let count = words[SWITCHES].load(Ordering::Relaxed);
         let (thread, processor) = match switch.to {
             Turn::Thread { id, processor } => (u64::from(id), u64::from(processor)),
-            Turn::Step => (STEP, 0),
+            Turn::Step => (NO_THREAD, 0),
+            Turn::Clock => (NO_THREAD, CLOCK),
         };
-        let fits = thread <= STEP && switch.point < 1 << 36 && processor < 64;
+        let fits = thread <= NO_THREAD && switch.point < 1 << 36 && processor < 64;
         let place = words[SCHEDULE].get(count as usize).filter(|_| fits);
         match place {
             Some(word) => {
@@ -140,9 +145,10 @@ impl Shared {
         let count = usize::try_from(words[SWITCHES].load(Ordering::Acquire)).ok()?;
         let read = |word: &AtomicU64| {
             let word = word.load(Ordering::Relaxed);
-            let to = match word >> 6 & 0x3F_FFFF {
-                STEP => Turn::Step,
-                id => Turn::Thread { id: id as u32, processor: (word & 63) as u8 },
+            let to = match (word >> 6 & 0x3F_FFFF, word & 63) {
+                (NO_THREAD, CLOCK) => Turn::Clock,
+                (NO_THREAD, _) => Turn::Step,
+                (id, processor) => Turn::Thread { id: id as u32, processor: processor as u8 },
             };
             Switch { point: word >> 28, to }
         };

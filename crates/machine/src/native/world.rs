@@ -30,7 +30,7 @@ use super::sys::Access;
 use super::{memory, module_list, watch};
 use crate::{Config, plan};
 
-/// Scheduling points between two looks at the timers.
+/// Scheduling points between two looks at the timers, in turn.
 const TIMER_POINTS: u64 = 64;
 
 /// Scheduling points after which a thread gives way to others that can run.
@@ -355,11 +355,8 @@ impl World {
             // What the executive would have done, had the driver asked it to lower the level.
             self.kernel().executive().KeLowerIrql(processor::irql());
         }
-        if !raised
-            && points.is_multiple_of(TIMER_POINTS)
-            && let Some(kernel) = self.kernel.get()
-        {
-            kernel.executive().expire_timers();
+        if !raised {
+            self.clock(points.is_multiple_of(TIMER_POINTS));
         }
         if points.is_multiple_of(QUANTUM) {
             self.scheduler.give_way();
@@ -367,6 +364,22 @@ impl World {
             self.scheduler.point();
         }
         self.take_interrupts();
+    }
+
+    /// Where driver code goes on behind an export: a point as [`World::pass_by`] is, where the clock may interrupt too.
+    pub(super) fn leave(&self) {
+        if processor::irql() < nt::Irql::DISPATCH {
+            self.clock(false);
+        }
+        self.pass_by();
+    }
+
+    /// Lets timers expire where the clock interrupts: in turn where `in_turn`.
+    fn clock(&self, in_turn: bool) {
+        let Some(kernel) = self.kernel.get() else { return };
+        if self.scheduler.clock(in_turn, kernel.executive().first_due()) {
+            kernel.executive().expire_timers();
+        }
     }
 
     /// A point where others may run, without time passing.

@@ -57,7 +57,7 @@ pub(super) struct Told {
     /// stays accessible at DISPATCH_LEVEL [default: 2 processors]
     #[arg(long)]
     parallel: bool,
-    /// Play this schedule again, as a report shows it (`s1:12=256,40=step`), instead of the seed's
+    /// Play this schedule again, as a report shows it (`s2:12=256,40=step`), instead of the seed's
     #[arg(long, value_name = "TEXT")]
     schedule: Option<String>,
     /// Make a call fail: the number among the calls that can fail (`3`), or its name as `ringbell explore --faults` shows it

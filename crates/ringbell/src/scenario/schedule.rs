@@ -13,7 +13,7 @@ impl From<BadSchedule> for Mistake {
     }
 }
 
-/// Reads a seed: `42`, or `42@1` for one of scheduler version 1.
+/// Reads a seed: `42`, or `42@2` for one of scheduler version 2.
 ///
 /// # Errors
 ///
@@ -33,7 +33,7 @@ pub fn fault(text: &str) -> Result<FaultPlan, Mistake> {
     })
 }
 
-/// Reads a schedule: `s1:12=256,40=step`.
+/// Reads a schedule: `s2:12=256,40=step`.
 ///
 /// # Errors
 ///

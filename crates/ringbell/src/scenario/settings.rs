@@ -68,7 +68,7 @@ pub(super) const TOP: Keys = Keys {
             "seed",
             "a number or a text",
             "42",
-            "seed of every choice: cookies, and with any but 0 the schedule; `\"42@1\"` is one of scheduler version 1",
+            "seed of every choice: cookies, and with any but 0 the schedule; `\"42@2\"` is one of scheduler version 2",
         ),
         key("cpus", "a number", "4", "virtual processors, 1 to 64"),
         key(
@@ -80,7 +80,7 @@ pub(super) const TOP: Keys = Keys {
         key(
             "schedule",
             "a text",
-            r#""s1:12=256,40=step""#,
+            r#""s2:12=256,40=step""#,
             "a schedule to play again, as a report shows it, instead of the seed's",
         ),
         key(
