@@ -80,6 +80,8 @@ fn every_fixture_that_checks_itself_is_content() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter_map(|file| file.strip_suffix(".c").map(str::to_owned))
         .filter(|name| name.starts_with("exports-") || name.starts_with("habits-"))
+        // Counts events of the kernel's other doors, which somebody has to tell of: `ringbell`'s own tests do.
+        .filter(|name| name != "exports-doors")
         .collect();
     names.sort();
     assert!(names.len() > 15, "{names:?}");
