@@ -25,6 +25,16 @@ pub struct Pages {
     pub bytes: Vec<u8>,
 }
 
+/// The kind of crash dump, which says how physical memory is described. Both hold the same pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// A full dump (type 1): runs of pages in the header.
+    #[default]
+    Full,
+    /// A bitmap dump (type 5), as Windows 8 and later write a complete one: a bit for each page behind the header.
+    Bitmap,
+}
+
 /// What the header and the debugger data block say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -73,7 +83,7 @@ const DEBUGGER_DATA_SIZE: u32 = 0x380;
 /// # Errors
 ///
 /// Those of `out`.
-pub fn write(pages: &[Pages], facts: &Facts, out: &mut impl Write) -> io::Result<()> {
+pub fn write(pages: &[Pages], facts: &Facts, form: Form, out: &mut impl Write) -> io::Result<()> {
     let block = debugger_data(facts);
     let block = Pages { base: DEBUGGER_DATA, write: true, execute: false, bytes: block };
     let mut tables = Tables::new();
@@ -85,7 +95,14 @@ pub fn write(pages: &[Pages], facts: &Facts, out: &mut impl Write) -> io::Result
     let tables = tables.finish();
     let count = (tables.len() / PAGE as usize) as u64
         + pages.iter().chain([&block]).map(|range| range.bytes.len() as u64 / PAGE).sum::<u64>();
-    out.write_all(&header(facts, count))?;
+    let mut header = header(facts, count);
+    if form == Form::Bitmap {
+        header[0xF98..0xF9C].copy_from_slice(&5_u32.to_le_bytes());
+        header.extend(bitmap(count));
+        let length = header.len() as u64 + count * PAGE;
+        header[0xFA0..0xFA8].copy_from_slice(&length.to_le_bytes());
+    }
+    out.write_all(&header)?;
     out.write_all(&tables)?;
     for range in pages.iter().chain([&block]) {
         out.write_all(&range.bytes)?;
@@ -155,6 +172,23 @@ impl Tables {
 /// Index of `address` in a table of `level` (4 is the root).
 fn index(address: u64, level: u32) -> usize {
     (address >> (12 + 9 * (level - 1))) as usize & 0x1FF
+}
+
+/// `BITMAP_DUMP` behind the header, up to where the pages begin: a bit for each page from physical address 0 on.
+fn bitmap(pages: u64) -> Vec<u8> {
+    let end = FIRST_PAGE + pages;
+    let bits_at = 0x38;
+    let mut bytes = vec![0; (bits_at + end.div_ceil(64) as usize * 8).next_multiple_of(PAGE as usize)];
+    let first = (HEADER + bytes.len()) as u64;
+    let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+    put(0x00, b"SDMPDUMP");
+    put(0x20, &first.to_le_bytes());
+    put(0x28, &pages.to_le_bytes());
+    put(0x30, &end.to_le_bytes());
+    for page in FIRST_PAGE..end {
+        bytes[bits_at + page as usize / 8] |= 1 << (page % 8);
+    }
+    bytes
 }
 
 /// `DUMP_HEADER64`. What is not known stays filled with `PAGE`, as on Windows.
@@ -263,7 +297,7 @@ mod tests {
             pages(0x11_3FFF_F000, false, false, 3, 2),
         ];
         let mut file = Vec::new();
-        write(&all, &Facts { build: 26100, ..Facts::default() }, &mut file).unwrap();
+        write(&all, &Facts { build: 26100, ..Facts::default() }, Form::Full, &mut file).unwrap();
         assert_eq!(file.len() as u64, read(&file, 0xFA0));
         for range in &all {
             for page in 0..range.bytes.len() as u64 / PAGE {

@@ -62,7 +62,11 @@ impl Machine {
         match *self {}
     }
 
-    pub fn dump(&mut self, _out: &mut impl std::io::Write) -> Result<(), MachineError> {
+    pub fn dump(
+        &mut self,
+        _form: crate::dump::Form,
+        _out: &mut impl std::io::Write,
+    ) -> Result<(), MachineError> {
         match *self {}
     }
 

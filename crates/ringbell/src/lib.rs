@@ -27,6 +27,7 @@ mod ring;
 pub mod scenario;
 mod shortest;
 
+pub use ::machine::dump::Form as DumpForm;
 pub use ::machine::{Config, Done, MachineError, Member, interrupt};
 pub use explore::{Exploration, Explore};
 pub use machine::{Base, Driver, Machine};

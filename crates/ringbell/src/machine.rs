@@ -4,7 +4,7 @@ use nt::catalog;
 use nt::{Irql, NTSTATUS};
 use record::{Ending, Modules, Report, Reproducible, UnloadOutcome};
 
-use crate::Ring;
+use crate::{DumpForm, Ring};
 use ::machine::{Config, Done, MachineError, Member, Untrapped};
 
 /// A driver that was loaded.
@@ -107,8 +107,8 @@ impl Machine {
     /// # Errors
     ///
     /// [`MachineError::Ended`] where the machine died and nothing [remains](Machine::keep_remains) of it, [`MachineError::Write`] where `out` failed.
-    pub fn dump(&mut self, out: &mut impl std::io::Write) -> Result<(), MachineError> {
-        self.inner.dump(out)
+    pub fn dump(&mut self, form: DumpForm, out: &mut impl std::io::Write) -> Result<(), MachineError> {
+        self.inner.dump(form, out)
     }
 
     /// Makes the kernel process stay when the machine dies, so that [`Machine::dump`] writes the dump of a bugcheck or a hang, with memory as it

@@ -8,7 +8,7 @@ use inspect::{FindOptions, Kernel, MemoryImage, Options};
 use kdmp_parser::gxa::Gxa as _;
 use nt::Profile;
 use record::{Snapshot, Value};
-use ringbell::{Config, Machine};
+use ringbell::{Config, DumpForm, Machine};
 
 fn image(name: &str) -> Vec<u8> {
     let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../drivers/bin").join(name);
@@ -21,7 +21,7 @@ fn alive_and_dumped(profile: &Profile) -> (Snapshot, Vec<u8>) {
     machine.load("listener.sys", &image("listener.sys")).unwrap();
     let alive = machine.snapshot().unwrap();
     let mut dump = Vec::new();
-    machine.dump(&mut dump).unwrap();
+    machine.dump(DumpForm::Full, &mut dump).unwrap();
     drop(machine.finish());
     (alive, dump)
 }
@@ -88,7 +88,7 @@ fn inspect_shows_in_a_dump_what_the_machine_showed_alive() {
     }
 }
 
-/// Makes a bitmap dump (type 5) of a full one, as `BITMAP_DUMP` is publicly known: a bit for each page of physical memory.
+/// Makes a bitmap dump (type 5) of a full one by hand, as `BITMAP_DUMP` is publicly known: a bit for each page of physical memory.
 fn as_bitmap(full: &[u8]) -> Vec<u8> {
     let word = |at: usize| u64::from_le_bytes(full[at..at + 8].try_into().unwrap());
     let (count, first) = (word(0xA0), word(0x98));
@@ -107,6 +107,8 @@ fn as_bitmap(full: &[u8]) -> Vec<u8> {
     }
     out[0x2038..0x2038 + bitmap.len()].copy_from_slice(&bitmap);
     out.extend(&full[0x2000..]);
+    let length = out.len() as u64;
+    out[0xFA0..0xFA8].copy_from_slice(&length.to_le_bytes());
     out
 }
 
@@ -148,8 +150,11 @@ fn every_dump_of_a_clean_run_is_clean(drivers: &[String]) {
         let label = format!("{}, unloaded: {unloaded}", drivers.join(" and "));
         let alive = machine.snapshot().unwrap_or_else(|error| panic!("{label}: {error}"));
         let mut full = Vec::new();
-        machine.dump(&mut full).unwrap_or_else(|error| panic!("{label}: {error}"));
-        shows_what_was_alive(&format!("{label}, bitmap"), Profile::DEFAULT, &alive, as_bitmap(&full));
+        machine.dump(DumpForm::Full, &mut full).unwrap_or_else(|error| panic!("{label}: {error}"));
+        let mut bitmap = Vec::new();
+        machine.dump(DumpForm::Bitmap, &mut bitmap).unwrap_or_else(|error| panic!("{label}: {error}"));
+        assert!(bitmap == as_bitmap(&full), "{label}: the same pages, described by bits");
+        shows_what_was_alive(&format!("{label}, bitmap"), Profile::DEFAULT, &alive, bitmap);
         shows_what_was_alive(&label, Profile::DEFAULT, &alive, full);
     }
     drop(machine.finish());
@@ -365,10 +370,10 @@ fn dumps_of_one_run_are_of_one_boot_and_those_of_another_are_not() {
     };
     let mut machine = Machine::boot(Config::default()).unwrap();
     let [mut before, mut after] = [Vec::new(), Vec::new()];
-    machine.dump(&mut before).unwrap();
+    machine.dump(DumpForm::Full, &mut before).unwrap();
     machine.load("listener.sys", &image("listener.sys")).unwrap();
     machine.advance(std::time::Duration::from_secs(60)).unwrap();
-    machine.dump(&mut after).unwrap();
+    machine.dump(DumpForm::Full, &mut after).unwrap();
     drop(machine.finish());
     let (before, after) = (look(before), look(after));
     let difference = inspect::diff(&before, &after);
@@ -444,7 +449,7 @@ fn a_machine_that_is_not_asked_to_stay_ends_at_once() {
     machine.load("fastfail.sys", &image("fastfail.sys")).unwrap_err();
     assert!(machine.has_ended() && !machine.has_remains());
     let mut out = Vec::new();
-    assert!(matches!(machine.dump(&mut out), Err(ringbell::MachineError::Ended)));
+    assert!(matches!(machine.dump(DumpForm::Full, &mut out), Err(ringbell::MachineError::Ended)));
     assert!(out.is_empty());
     assert!(matches!(machine.finish().ending, record::Ending::Bugcheck(_)));
 }
@@ -457,8 +462,8 @@ fn a_dead_machine_is_dumped_once_more_and_does_nothing_else() {
     assert!(machine.has_ended() && machine.has_remains());
     assert!(matches!(machine.snapshot(), Err(ringbell::MachineError::Ended)));
     let [mut first, mut second] = [Vec::new(), Vec::new()];
-    machine.dump(&mut first).unwrap();
-    machine.dump(&mut second).unwrap();
+    machine.dump(DumpForm::Full, &mut first).unwrap();
+    machine.dump(DumpForm::Full, &mut second).unwrap();
     assert!(first == second && first.starts_with(b"PAGEDU64"));
     assert!(matches!(machine.finish().ending, record::Ending::Bugcheck(_)));
 }
@@ -529,4 +534,36 @@ fn a_device_is_written_to_and_stays_one() {
     let stopped = play.run().unwrap_err();
     assert!(stopped.to_string().starts_with("cannot write the dump: "), "{stopped}");
     assert!(std::fs::metadata("/dev/full").unwrap().file_type().is_char_device());
+}
+
+#[test]
+fn a_run_writes_the_form_of_dump_that_it_is_asked_for() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("dump-forms");
+    std::fs::create_dir_all(&folder).unwrap();
+    let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../drivers/bin/listener.sys");
+    let run = |arguments: &[&str]| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_ringbell"))
+            .current_dir(&folder)
+            .arg("run")
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    let text = format!("dump = 'key.dmp'\ndump-form = 'bitmap'\n[[step]]\nload = '{}'\n", driver.display());
+    std::fs::write(folder.join("form.toml"), text).unwrap();
+    let driver = driver.to_str().unwrap();
+    for (arguments, file, form) in [
+        (&[driver, "--dump", "full.dmp"][..], "full.dmp", 1),
+        (&[driver, "--dump", "bits.dmp", "--dump-form", "bitmap"], "bits.dmp", 5),
+        (&["form.toml"], "key.dmp", 5),
+    ] {
+        let done = run(arguments);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let dump = std::fs::read(folder.join(file)).unwrap();
+        assert_eq!(dump[0xF98], form, "{file}");
+        assert_eq!(dump.len().to_le_bytes(), dump[0xFA0..0xFA8], "{file}");
+    }
+    let done = run(&[driver, "--dump-form", "bitmap"]);
+    assert_eq!(done.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&done.stderr).contains("no dump to have the form"));
 }

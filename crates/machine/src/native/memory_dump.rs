@@ -12,7 +12,7 @@ use super::last_words::{Kind, LastWords};
 use super::machine::Machine;
 use super::memory;
 use crate::MachineError;
-use crate::dump::{Facts, Pages, write};
+use crate::dump::{Facts, Form, Pages, write};
 use crate::plan::{self, PAGE};
 use crate::wire::{Accessible, Command, Reply};
 
@@ -33,7 +33,7 @@ impl Machine {
     /// # Errors
     ///
     /// Fails where the machine has ended, or ends, and nothing remains of it, and where `out` fails.
-    pub fn dump(&mut self, out: &mut impl Write) -> Result<(), MachineError> {
+    pub fn dump(&mut self, form: Form, out: &mut impl Write) -> Result<(), MachineError> {
         let words =
             self.process.has_remains().then(|| LastWords::read(self.process.shared.last_words())).flatten();
         let now = match &words {
@@ -56,7 +56,7 @@ impl Machine {
         }
         let facts = self.facts(now, words.as_ref());
         pages.extend(shared_data(&pages, &facts));
-        write(&pages, &facts, out).map_err(MachineError::Write)
+        write(&pages, &facts, form, out).map_err(MachineError::Write)
     }
 
     fn read(&mut self, region: Accessible) -> Result<Pages, MachineError> {

@@ -2,17 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use nt::NTSTATUS;
 use record::{DriverRecord, Ending, Report, Severity};
 use ringbell::scenario::{self, Act, DriverImage, Level, Mistake, Scenario, Step};
-use ringbell::{MachineError, Stopped};
+use ringbell::{DumpForm, MachineError, Stopped};
 
 use super::actions::Actions;
 use super::failure::printable;
 use super::options::{self, Format};
 use super::output::{Answer, Verdict, say};
 use super::{Failure, file};
+
+/// The kind of a dump.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Form {
+    // No documentation comments: clap would make a list of them in every help text.
+    Full,
+    Bitmap,
+}
 
 /// Arguments of `ringbell run`.
 #[derive(Debug, Args)]
@@ -28,6 +36,9 @@ pub(super) struct Arguments {
     /// Write the machine as a Windows crash dump, after the last step and before the drivers leave, or at a bugcheck, hang or deadlock; `ringbell inspect` reads it
     #[arg(long, value_name = "FILE")]
     dump: Option<PathBuf>,
+    /// The kind of that dump: one that lists runs of pages (type 1), or a bit for each page (type 5) [default: full]
+    #[arg(long, value_name = "FORM", value_enum, hide_default_value = true)]
+    dump_form: Option<Form>,
     /// How the report is written
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -205,6 +216,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     scenario.keep_loaded |= arguments.keep_loaded;
     if let Some(path) = &arguments.dump {
         scenario.dump = Some(path.clone());
+    }
+    if let Some(form) = arguments.dump_form {
+        if scenario.dump.is_none() {
+            return Err(Failure::new("there is no dump to have the form that `--dump-form` asks for")
+                .hint("name its file with `--dump`, or `dump` in the scenario"));
+        }
+        scenario.dump_form = match form {
+            Form::Full => DumpForm::Full,
+            Form::Bitmap => DumpForm::Bitmap,
+        };
     }
     if !scenario.steps.iter().any(|step| {
         matches!(step.act, Act::Load(_) | Act::Ring(_) | Act::Event(_) | Act::Wait(_) | Act::Parallel(_))

@@ -13,12 +13,13 @@ use std::path::{Path, PathBuf};
 
 use ::machine::MachineError;
 
-use crate::Machine;
+use crate::{DumpForm, Machine};
 
 /// The dumps of a run, which go to one file.
 #[derive(Debug)]
 pub(super) struct Dumps<'a> {
     next: Option<DumpFile<'a>>,
+    form: DumpForm,
     /// Whether there is one.
     pub(super) written: bool,
 }
@@ -29,8 +30,8 @@ impl<'a> Dumps<'a> {
     /// # Errors
     ///
     /// As for [`DumpFile::open`].
-    pub(super) fn open(path: Option<&'a Path>) -> io::Result<Self> {
-        Ok(Self { next: path.map(DumpFile::open).transpose()?, written: false })
+    pub(super) fn open(path: Option<&'a Path>, form: DumpForm) -> io::Result<Self> {
+        Ok(Self { next: path.map(DumpFile::open).transpose()?, form, written: false })
     }
 
     /// Dumps a machine that came to where it is to be dumped, or died on the way there.
@@ -49,7 +50,7 @@ impl<'a> Dumps<'a> {
         }
         let Some(mut file) = self.next.take() else { return done };
         let (path, is_file) = (file.path, file.beside.is_some());
-        match machine.dump(file.writer()) {
+        match machine.dump(self.form, file.writer()) {
             // Nobody can read what the process would not show. How it ended is told all the same.
             Err(MachineError::Ended) => return done.and(Err(MachineError::Ended)),
             dumped => dumped?,

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use nt::catalog;
 
-use crate::Ring;
+use crate::{DumpForm, Ring};
 use ::machine::Config;
 
 pub use driver::{DriverImage, read_limited, unreadable};
@@ -56,6 +56,8 @@ pub struct Scenario {
     /// Where to write the machine as a crash dump, after the last step and before the drivers leave, or when it dies: with the
     /// bugcheck in its header, where it was one. A kernel process that is killed leaves no file.
     pub dump: Option<PathBuf>,
+    /// The kind of that dump.
+    pub dump_form: DumpForm,
     /// Whether the drivers stay loaded at the end. There is no departure audit then.
     pub keep_loaded: bool,
     /// Keys of a scenario file that name one schedule of many, `seed` or `schedule`, and where they stand.

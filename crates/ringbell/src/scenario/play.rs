@@ -261,7 +261,7 @@ impl Scenario {
     /// somebody ends the kernel process from outside. What happened until then is in the error's report; the drivers that
     /// were loaded have been asked to leave all the same.
     pub fn run(&self) -> Result<Report, Stopped> {
-        let mut dumps = Dumps::open(self.dump.as_deref()).map_err(MachineError::Write)?;
+        let mut dumps = Dumps::open(self.dump.as_deref(), self.dump_form).map_err(MachineError::Write)?;
         let (done, place, report) = Machine::boot(self.config.clone()).map(|mut machine| {
             let mut player = Player::new();
             machine.name_run(self.name());

@@ -17,6 +17,7 @@ use super::{
     Act, DriverImage, ExpectedEnding, ExpectedFinding, Level, Mistake, Scenario, Step, fault, limit, rule,
     schedule, seed,
 };
+use crate::DumpForm;
 
 /// Longest scenario file taken.
 const LONGEST: u64 = 4 << 20;
@@ -202,6 +203,17 @@ impl Reader<'_> {
                 return Err(value.wrong(mistake));
             }
             scenario.dump = Some(self.folder.join(file));
+        }
+        if let Some(value) = top.get("dump-form") {
+            scenario.dump_form = match value.text()? {
+                "full" => DumpForm::Full,
+                "bitmap" => DumpForm::Bitmap,
+                _ => {
+                    let mistake =
+                        Mistake::new("no kind of dump is called that", "write `\"full\"` or `\"bitmap\"`");
+                    return Err(value.wrong(mistake));
+                }
+            };
         }
         if let Some(value) = top.get("rules") {
             levels(&value, scenario)?;

@@ -111,6 +111,12 @@ pub(super) const TOP: Keys = Keys {
             "where to write the machine as a Windows crash dump, after the last step and before the drivers leave, or when it dies",
         ),
         key(
+            "dump-form",
+            "a text",
+            r#""bitmap""#,
+            "the kind of that dump: `full`, which is the default, or `bitmap`",
+        ),
+        key(
             "rules",
             "a table",
             r#"{ RB004 = "allow" }"#,
