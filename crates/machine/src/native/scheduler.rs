@@ -7,7 +7,7 @@
 //!
 //! The order of turn, which is that of seed 0: on one processor, the order in which threads became able to run; threads
 //! whose deadline has come are at its end, and get their turn when nobody else can run. With several, the same for whoever waits
-//! for a processor, an idle processor takes the first that may run on it, and processors take turns every [`SLICE`] points and
+//! for a processor, an idle processor takes the first that may run on it, and processors take turns every [`SLICE`](points::SLICE) points and
 //! wherever one spins in vain. The clock is virtual: it moves a little with every export call and jumps to the next deadline when
 //! no processor can go on, so a driver that sleeps ten seconds costs nothing. When none can and no deadline is left, nothing
 //! will ever happen again, and that is told at once instead of after the time limit.
@@ -18,6 +18,8 @@
 
 mod lane;
 mod place;
+mod points;
+mod spinning;
 mod tell;
 
 use std::cell::{Cell, RefCell};
@@ -27,23 +29,17 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use nt::{Irql, KTHREAD};
-use record::{Switch, Turn};
+use record::Switch;
 
-use super::fiber::{DriverStack, Fiber, Spin, State};
+use super::fiber::{DriverStack, Fiber, State};
 use super::giant;
-use super::policy::{Order, Policy, Tick};
+use super::policy::{Order, Policy};
 use super::processor::{self, TIME};
 
 use lane::Lane;
 use place::{Place, candidates, may_have};
 
 pub(crate) use tell::Parked;
-
-/// Virtual time of one scheduling point, in units of 100 ns.
-const POINT: i64 = 1;
-
-/// Points after which the next processor goes on, in turn.
-const SLICE: u32 = 8;
 
 /// All fibers of the machine.
 #[derive(Debug)]
@@ -271,14 +267,6 @@ impl Scheduler {
         places.into_iter().nth(chosen)
     }
 
-    /// Puts those behind everybody else whose turn it would be and who would spin in vain.
-    fn skip_spinners(&self) {
-        let mut ready = self.ready.borrow_mut();
-        if let Some(first) = ready.iter().position(|fiber| fiber.can_go_on()) {
-            ready.rotate_left(first);
-        }
-    }
-
     /// Returns whether there is somebody beside the running thread who can run.
     fn are_others(&self) -> bool {
         if !self.may_be_others() {
@@ -392,99 +380,6 @@ impl Scheduler {
     fn enqueue(&self, fiber: Rc<Fiber>) {
         self.ring_for(&fiber);
         self.ready.borrow_mut().push_back(fiber);
-    }
-
-    /// Waits a turn for the lock at `lock` to change.
-    pub(crate) fn spin(&self, lock: u64) {
-        let fiber = self.current();
-        fiber.spin.set(Some(Spin::on(lock)));
-        fiber.priority.set(self.policy.lowest());
-        self.spinning.set(self.spinning.get() + 1);
-        self.wait_turn(&fiber);
-        self.spinning.set(self.spinning.get() - 1);
-        fiber.spin.set(None);
-    }
-
-    /// Lets the thread that spins on `processor`, if one does, look up although its lock has not changed.
-    pub(crate) fn interrupt_spinning(&self, processor: u8) {
-        if let Some(fiber) = self.running(processor) {
-            fiber.spin.set(None);
-        }
-        self.ring(processor);
-    }
-
-    /// Returns whether every processor spins at `DISPATCH_LEVEL` or above on a lock that does not change: no time that passes
-    /// makes a difference.
-    pub(crate) fn is_stuck(&self) -> bool {
-        let stuck = |fiber: &Option<Rc<Fiber>>| {
-            fiber.as_ref().is_some_and(|fiber| fiber.irql() >= Irql::DISPATCH && !fiber.can_go_on())
-        };
-        self.processors.borrow().iter().all(stuck)
-    }
-
-    /// Counts the virtual time of an export call.
-    pub(crate) fn tick(&self) {
-        self.pass(POINT);
-    }
-
-    /// A point where the clock could interrupt the running thread, while the first timer is due at `first_due`. Returns whether
-    /// it does, and lets the time pass that this takes. In turn it does where `in_turn`.
-    pub(crate) fn clock(&self, in_turn: bool, first_due: Option<i64>) -> bool {
-        let now = self.now();
-        // Exact, and not `earliest`: how a run came here must not decide which points are counted.
-        let (mut sleeps, mut next) = (false, first_due);
-        for fiber in &*self.fibers.borrow() {
-            if let State::Parked(Some(deadline)) = fiber.state.get() {
-                sleeps = true;
-                if deadline > now && next.is_none_or(|next| deadline < next) {
-                    next = Some(deadline);
-                }
-            }
-        }
-        if !sleeps && next.is_none() {
-            return in_turn;
-        }
-        let Some(fiber) = self.lane().current.borrow().clone() else { return in_turn };
-        let running = Turn::Thread { id: fiber.id, processor: fiber.processor.get() };
-        let ahead = next.map(|next| (next - now).max(0));
-        match self.policy.clock(running, in_turn, ahead) {
-            Tick::None => false,
-            Tick::Due => true,
-            Tick::Next => {
-                self.pass(ahead.unwrap_or(0));
-                true
-            }
-        }
-    }
-
-    /// A scheduling point: interrupts the thread, or lets another processor go on, where the policy says so.
-    pub(crate) fn point(&self) {
-        let Some(fiber) = self.lane().current.borrow().clone() else { return };
-        self.move_away(&fiber);
-        if giant::is_on() {
-            self.ring_spinners();
-            return giant::pass();
-        }
-        if !self.are_others() {
-            return;
-        }
-        let here = fiber.processor.get();
-        self.slice.set(self.slice.get() + 1);
-        let rotates = self.slice.get() >= SLICE
-            && self.count > 1
-            && self.places(false).first().is_some_and(|first| first.processor != here);
-        let turn = Turn::Thread { id: fiber.id, processor: here };
-        let chosen = self.policy.point((turn, &fiber.priority), rotates, || candidates(&self.places(false)));
-        let Some(place) = chosen.and_then(|chosen| self.places(false).into_iter().nth(chosen)) else {
-            return;
-        };
-        let leaves = place.processor == here;
-        *self.next.borrow_mut() = Some(place);
-        if leaves {
-            self.wait_turn(&fiber);
-        } else {
-            self.suspend(&fiber);
-        }
     }
 
     /// Lets the running thread run on the processors of the set `affinity` only, and moves it there; `None`: on all. Returns what
