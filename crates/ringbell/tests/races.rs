@@ -12,7 +12,7 @@ use ringbell::{Base, Config, Explore, Machine, Scenario, shortest};
 /// Schedules within which a race has to show itself.
 const WITHIN: u64 = 1000;
 
-/// Schedules that a twin has to survive here; a hundred thousand are run by hand.
+/// Schedules that a twin has to survive here; a hundred thousand are run by hand, as `docs/src/explore.md` tells.
 const TWIN: u64 = 300;
 
 /// Switches that the shortest schedule of a race may have: the story of each takes no more.
