@@ -18,6 +18,7 @@ mod exception;
 mod fault;
 mod finding;
 mod found;
+mod hash;
 mod left;
 mod module;
 mod object;
@@ -38,6 +39,7 @@ pub use found::{
     Anomaly, Because, Confidence, Evidence, FoundBoot, FoundBugcheck, FoundListener, FoundObject, Inspection,
     Remnant, UnloadedRange, Value, ViewResult, Waiter,
 };
+pub use hash::Fnv1a;
 pub use left::{Left, LeftKind, Made};
 pub use module::{KERNEL, Located, Module, Modules, Symbol};
 pub use object::{ListenerSnapshot, NamespaceEntry, ObjectSnapshot, Snapshot};

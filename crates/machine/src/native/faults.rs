@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use ntoskrnl::EXPORTS;
-use record::{FaultId, FaultPlan, What};
+use record::{FaultId, FaultPlan, Fnv1a, What};
 
 use super::kernel_image;
 use super::processor::NOW;
@@ -48,22 +48,17 @@ impl World {
     /// Returns a hash (FNV-1a) of the current call stack: names of modules and exports, and offsets, so that it is the same
     /// wherever an image lies.
     fn path(&self) -> u64 {
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        let mut add = |bytes: &[u8]| {
-            for byte in bytes {
-                hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-            }
-        };
+        let mut hash = Fnv1a::default();
         for address in stack::current(From::Driver).iter() {
             let export = kernel_image::stub_at(address).and_then(|number| EXPORTS.get(number));
             if let Some(export) = export {
-                add(export.name.as_bytes());
+                hash.add(export.name.as_bytes());
             } else if let Some((name, offset)) = self.drivers.borrow().locate(address) {
-                add(name.as_bytes());
-                add(&offset.to_le_bytes());
+                hash.add(name.as_bytes());
+                hash.add(&offset.to_le_bytes());
             }
-            add(&[0xff]);
+            hash.add(&[0xff]);
         }
-        hash
+        hash.value()
     }
 }

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use nt::{KSYSTEM_TIME, KUSER_SHARED_DATA};
+use record::Fnv1a;
 
 use super::last_words::{Kind, LastWords};
 use super::machine::Machine;
@@ -91,11 +92,10 @@ impl Machine {
             nonce[0],
             nonce[1],
         ];
-        let words = settings.iter().flat_map(|word| word.to_le_bytes());
-        // FNV-1a.
-        let hash = config.profile.bytes().chain(words).fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
-        });
+        let mut hash = Fnv1a::default();
+        hash.add(config.profile.as_bytes());
+        settings.iter().for_each(|word| hash.add(&word.to_le_bytes()));
+        let hash = hash.value();
         // Zero says that nobody counts.
         ((hash ^ hash >> 32) as u32).max(1)
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use nt::NTSTATUS;
-use record::{Check, Ending, Event, FaultPlan, NotPlayed, Report, Snapshot, What};
+use record::{Check, Ending, Event, FaultPlan, Fnv1a, NotPlayed, Report, Snapshot, What};
 
 use super::dump::Dumps;
 use super::expect::{check, ending_words};
@@ -264,9 +264,11 @@ impl Scenario {
         let mut dumps = Dumps::open(self.dump.as_deref(), self.dump_form).map_err(MachineError::Write)?;
         let (done, place, report) = Machine::boot(self.config.clone()).map(|mut machine| {
             let mut player = Player::new();
-            machine.name_run(self.name());
             let ready = machine.never_fork().and_then(|()| match self.dump {
-                Some(_) => machine.keep_remains(),
+                Some(_) => {
+                    machine.name_run(self.name());
+                    machine.keep_remains()
+                }
                 None => Ok(()),
             });
             let played = ready.and_then(|()| player.play(&mut machine, &self.steps));
@@ -278,8 +280,7 @@ impl Scenario {
             }
             let place = player.place.clone();
             let mut report = self.judge(machine.finish(), player);
-            report.dump =
-                dumps.written.then(|| self.dump.as_ref().map(|path| path.display().to_string())).flatten();
+            report.dump = self.dump.as_ref().filter(|_| dumps.written).map(|path| path.display().to_string());
             (done, place, report)
         })?;
         let report = Stopped::unless_played(done, place, report)?;
@@ -306,13 +307,12 @@ impl Scenario {
 
     /// Returns a number for what is done, and by which drivers. It tells dumps of one scenario from those of another.
     fn name(&self) -> u64 {
-        fn add(hash: &mut u64, bytes: &[u8]) {
-            // FNV-1a, with a mark between the parts.
-            for byte in bytes.iter().copied().chain([0xFF]) {
-                *hash = (*hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
-            }
+        fn add(hash: &mut Fnv1a, part: &[u8]) {
+            hash.add(part);
+            // A mark between the parts.
+            hash.add(&[0xFF]);
         }
-        fn add_act(hash: &mut u64, act: &Act) {
+        fn add_act(hash: &mut Fnv1a, act: &Act) {
             add(hash, act.to_string().as_bytes());
             match act {
                 Act::Load(driver) => add(hash, &driver.image),
@@ -320,10 +320,10 @@ impl Scenario {
                 _ => {}
             }
         }
-        let mut hash = 0xCBF2_9CE4_8422_2325;
+        let mut hash = Fnv1a::default();
         add(&mut hash, format!("{:?} {:?}", self.config.faults, self.config.schedule).as_bytes());
         self.steps.iter().for_each(|step| add_act(&mut hash, &step.act));
-        hash
+        hash.value()
     }
 
     /// Tells where the run did not follow the schedule that it was to play again, or made no call that was to fail.
