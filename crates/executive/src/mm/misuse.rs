@@ -150,8 +150,7 @@ impl<P: Platform> Executive<P> {
         };
         let code = BugCheck::BAD_POOL_CALLER;
         if let Some(freed) = freed {
-            let was =
-                freed.entry.header.iter().take(8).rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+            let was = u128::from_le_bytes(freed.entry.header) as u64;
             let parameters = [bad_caller::ALREADY_FREED, 0, was, address as u64];
             self.misused(misuse, code, parameters, "a pool block was freed that had been freed already");
         }

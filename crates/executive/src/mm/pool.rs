@@ -71,7 +71,7 @@ pub(super) const fn highest(pool: PoolKind) -> Irql {
 
 /// Returns `POOL_HEADER.BlockSize` of a block with `bytes` bytes, rounded up. A large block's size does not fit; Windows writes no
 /// header there at all.
-pub(super) fn units(bytes: usize) -> u8 {
+fn units(bytes: usize) -> u8 {
     u8::try_from((bytes + HEADER) / POOL_BLOCK).unwrap_or(0)
 }
 
@@ -80,10 +80,14 @@ pub(super) const fn is_plain(request: &PoolRequest) -> bool {
     request.bytes <= LONGEST_SMALL - POOL_BLOCK && request.pool_type & (CACHE_ALIGNED | POOL_QUOTA) == 0
 }
 
+/// Returns the first word of the header of a block with `bytes` bytes, rounded up. The second is `POOL_HEADER.ProcessBilled`.
+pub(super) fn header_word(bytes: usize, pool_type: u8, tag: u32) -> u64 {
+    u64::from(tag) << 32 | u64::from(pool_type) << 24 | u64::from(units(bytes)) << 16
+}
+
 /// Returns the header as it is written. `billed` is `POOL_HEADER.ProcessBilled`.
 fn header_bytes(bytes: usize, pool_type: u8, tag: u32, billed: u64) -> [u8; HEADER] {
-    let low = u64::from_le_bytes([0, 0, units(bytes), pool_type, 0, 0, 0, 0]) | u64::from(tag) << 32;
-    (u128::from(low) | u128::from(billed) << 64).to_le_bytes()
+    (u128::from(header_word(bytes, pool_type, tag)) | u128::from(billed) << 64).to_le_bytes()
 }
 
 impl Entry {

@@ -10,7 +10,7 @@ use nt::{Irql, POOL_BLOCK, POOL_HEADER, POOL_ZERO_ALLOCATION};
 
 use super::dense::{Kind, Packed, total};
 use super::guard::{BEHIND, GARBAGE, fill};
-use super::pool::{IN_USE, highest, is_plain, same_tag, units};
+use super::pool::{IN_USE, header_word, highest, is_plain, same_tag};
 use super::registry::{Entry, Registry};
 use super::{PoolBlock, PoolRequest};
 use crate::raw::Live;
@@ -24,10 +24,9 @@ struct Own {
     total: usize,
 }
 
-/// Returns the first word of the header. The second is zero: nobody is billed.
-fn header_word(bytes: usize, pool_type: u8, tag: u32) -> u64 {
-    let units = units(bytes.max(1).next_multiple_of(POOL_BLOCK));
-    u64::from(tag) << 32 | u64::from(pool_type) << 24 | u64::from(units) << 16
+/// How far a block of `bytes` bytes reaches.
+const fn rounded(bytes: usize) -> usize {
+    bytes.next_multiple_of(POOL_BLOCK)
 }
 
 /// Returns the last 16 bytes of a block, and by how many bits they must be moved to leave those behind it. `None` where the block fills them.
@@ -44,7 +43,7 @@ fn rest(address: usize, bytes: usize) -> Option<(Live<[u64; 2]>, u32)> {
 /// Returns the zone behind a block, where there is one.
 fn zone_of(address: usize, bytes: usize, zone: usize) -> Option<Live<[u64; 2]>> {
     debug_assert!(zone == 0 || zone == BEHIND, "a zone has one size");
-    let at = ptr::with_exposed_provenance_mut(address + bytes.next_multiple_of(POOL_BLOCK));
+    let at = ptr::with_exposed_provenance_mut(address + rounded(bytes));
     // SAFETY: the zone is part of what the platform gave for the block.
     (zone != 0).then(|| unsafe { Live::new(at) })
 }
@@ -89,7 +88,7 @@ impl Registry {
             bytes != 0
                 && (tag == 0 || same_tag(tag, kind.tag))
                 && irql <= highest(kind.pool)
-                && header.get() == [header_word(bytes, kind.pool_type, kind.tag), 0]
+                && header.get() == [header_word(rounded(bytes), kind.pool_type, kind.tag), 0]
                 && rest(address, bytes).is_none_or(|(last, used)| word(last.get()) >> used == PATTERN >> used)
                 && zone_of(address, bytes, zone).is_none_or(|behind| word(behind.get()) == PATTERN)
         })?;
@@ -129,7 +128,7 @@ impl<P: Platform> Executive<P> {
         let pool_type = (request.pool_type & 0xFF) as u8 | IN_USE;
         // SAFETY: the platform's block begins with the header and is ours alone.
         let header: Live<[u64; 2]> = unsafe { Live::new(base.cast()) };
-        header.element(0).set(header_word(bytes, pool_type, request.tag));
+        header.element(0).set(header_word(rounded(bytes), pool_type, request.tag));
         header.element(1).set(0);
         if let Some((last, _)) = rest(address, bytes) {
             last.set([PATTERN as u64; 2]);

@@ -105,7 +105,7 @@ impl Header {
 
     /// Returns the stored name: the leaf once inserted, the whole path before.
     pub(super) fn stored_name(self) -> Units {
-        let Some(info) = self.name_info() else { return Units::default() };
+        let Some(info) = self.name_info() else { return Units::EMPTY };
         let name = field!(info, OBJECT_HEADER_NAME_INFO, Name).get();
         // SAFETY: the buffer is the object's own and as long as the name says; it changes before others know the object, and
         // goes away with it.

@@ -16,12 +16,6 @@ pub(super) struct Units {
     many: Vec<u16>,
 }
 
-impl Default for Units {
-    fn default() -> Self {
-        Self::EMPTY
-    }
-}
-
 impl Units {
     pub(super) const EMPTY: Self = Self { few: [0; FEW], length: 0, many: Vec::new() };
 
