@@ -95,14 +95,12 @@ pub fn write(pages: &[Pages], facts: &Facts, form: Form, out: &mut impl Write) -
     let tables = tables.finish();
     let count = (tables.len() / PAGE as usize) as u64
         + pages.iter().chain([&block]).map(|range| range.bytes.len() as u64 / PAGE).sum::<u64>();
-    let mut header = header(facts, count);
-    if form == Form::Bitmap {
-        header[0xF98..0xF9C].copy_from_slice(&5_u32.to_le_bytes());
-        header.extend(bitmap(count));
-        let length = header.len() as u64 + count * PAGE;
-        header[0xFA0..0xFA8].copy_from_slice(&length.to_le_bytes());
-    }
-    out.write_all(&header)?;
+    let (dump_type, map) = match form {
+        Form::Full => (1, Vec::new()),
+        Form::Bitmap => (5, bitmap(count)),
+    };
+    out.write_all(&header(facts, dump_type, map.len(), count))?;
+    out.write_all(&map)?;
     out.write_all(&tables)?;
     for range in pages.iter().chain([&block]) {
         out.write_all(&range.bytes)?;
@@ -192,7 +190,8 @@ fn bitmap(pages: u64) -> Vec<u8> {
 }
 
 /// `DUMP_HEADER64`. What is not known stays filled with `PAGE`, as on Windows.
-fn header(facts: &Facts, pages: u64) -> Vec<u8> {
+/// `map` bytes lie between it and the pages.
+fn header(facts: &Facts, dump_type: u32, map: usize, pages: u64) -> Vec<u8> {
     let mut bytes = b"PAGE".repeat(HEADER / 4);
     let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
     put(0x004, b"DU64");
@@ -223,8 +222,8 @@ fn header(facts: &Facts, pages: u64) -> Vec<u8> {
         put(0x348 + 0x30, &0x0010_0003_u32.to_le_bytes());
         put(0x348 + 0x44, &(registers.rflags as u32).to_le_bytes());
     }
-    put(0xF98, &1_u32.to_le_bytes());
-    put(0xFA0, &(HEADER as u64 + pages * PAGE).to_le_bytes());
+    put(0xF98, &dump_type.to_le_bytes());
+    put(0xFA0, &((HEADER + map) as u64 + pages * PAGE).to_le_bytes());
     put(0xFA8, &facts.system_time.to_le_bytes());
     put(0xFB0, &[0; 0x80]);
     put(0xFB0, b"written by Ringbell; the kernel lies in the lower half");
