@@ -228,10 +228,10 @@ impl Kernel {
             |dpc: QueuedDpc| image.contains(&(dpc.routine as u64)) || image.contains(&(dpc.dpc as u64));
         let mut left = Vec::new();
         for timer in self.executive().timers_set() {
-            let address = timer.timer as u64;
-            let origin = lock(&self.account().timers).get(&address).copied().unwrap_or_default();
-            if image.contains(&origin.caller) || image.contains(&address) || timer.dpc.is_some_and(runs) {
-                left.push(self.timer_left(timer));
+            let thing = self.timer_left(timer);
+            let own = image.contains(&thing.made.caller) || image.contains(&thing.address);
+            if own || timer.dpc.is_some_and(runs) {
+                left.push(thing);
             }
         }
         left
@@ -253,15 +253,19 @@ impl Kernel {
         let queued = self.executive().dpcs_queued().into_iter().map(|dpc| (dpc, false));
         let mut left = Vec::new();
         for (dpc, running) in running.chain(queued) {
-            let (address, routine) = (dpc.dpc as u64, dpc.routine as u64);
             // One that runs may have been freed by its routine: only the routine tells.
-            if image.contains(&routine) || !running && image.contains(&address) {
-                let origin = lock(&self.account().dpcs).get(&address).copied().unwrap_or_default();
-                let routine = Some(routine);
-                left.push(Left { routine, running, ..self.left(LeftKind::Dpc, address, origin) });
+            if image.contains(&(dpc.routine as u64)) || !running && image.contains(&(dpc.dpc as u64)) {
+                left.push(Left { running, ..self.dpc_left(dpc) });
             }
         }
         left
+    }
+
+    /// Tells of a DPC that is queued.
+    pub(crate) fn dpc_left(&self, dpc: QueuedDpc) -> Left {
+        let address = dpc.dpc as u64;
+        let origin = lock(&self.account().dpcs).get(&address).copied().unwrap_or_default();
+        Left { routine: Some(dpc.routine as u64), ..self.left(LeftKind::Dpc, address, origin) }
     }
 
     pub(crate) fn left(&self, kind: LeftKind, address: u64, origin: Origin) -> Left {

@@ -98,9 +98,7 @@ impl Kernel {
         let dpc = lock(&account.dpcs).range(range.clone()).next().is_some();
         let queued = if dpc { self.executive().dpcs_queued() } else { Vec::new() };
         let queued = queued.into_iter().find(|queued| range.contains(&(queued.dpc as u64)))?;
-        let address = queued.dpc as u64;
-        let origin = lock(&account.dpcs).get(&address).copied().unwrap_or_default();
-        Some(Left { routine: Some(queued.routine as u64), ..self.left(LeftKind::Dpc, address, origin) })
+        Some(self.dpc_left(queued))
     }
 
     /// Forgets what was known of objects in memory that goes.

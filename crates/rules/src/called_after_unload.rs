@@ -50,29 +50,19 @@ pub(crate) fn pending_thing(run: &Run<'_>, thing: &Left, named: Option<u64>) -> 
             format!("the executive resource at {at} was not deleted{}", run.made("initialized", &thing.made))
         }
         LeftKind::Timer => format!("the timer at {at} was set{will}{}", run.made("set", &thing.made)),
-        LeftKind::Dpc if thing.running && known => {
-            format!("the DPC at {at} was running{}", run.made("queued", &thing.made))
-        }
-        LeftKind::Dpc if thing.running => {
-            let routine = routine.unwrap_or_default();
-            format!("{routine}, of the DPC at {at}, was running{}", run.made("queued", &thing.made))
-        }
-        LeftKind::Dpc => format!("the DPC at {at} was queued{will}{}", run.made("queued", &thing.made)),
-        LeftKind::WorkItem if thing.running && known => {
-            format!("the work item at {at} was running{}", run.made("queued", &thing.made))
-        }
-        LeftKind::WorkItem if thing.running => {
-            let routine = routine.unwrap_or_default();
-            format!("{routine}, of the work item at {at}, was running{}", run.made("queued", &thing.made))
-        }
-        LeftKind::WorkItem => {
-            format!("the work item at {at} was queued{will}{}", run.made("queued", &thing.made))
+        LeftKind::Dpc | LeftKind::WorkItem => {
+            let what = format!("the {} at {at}", thing.kind);
+            let made = run.made("queued", &thing.made);
+            match routine {
+                Some(routine) if thing.running => format!("{routine}, of {what}, was running{made}"),
+                None if thing.running => format!("{what} was running{made}"),
+                _ => format!("{what} was queued{will}{made}"),
+            }
         }
         _ => {
             let number = thing.thread.unwrap_or_default();
-            let routine = routine.map(|routine| format!(" {routine},")).unwrap_or_default();
-            let comma = if routine.is_empty() { "" } else { "," };
-            format!("its thread {number}{comma}{routine} had not ended{}", run.made("created", &thing.made))
+            let who = routine.map_or_else(|| number.to_string(), |routine| format!("{number}, {routine},"));
+            format!("its thread {who} had not ended{}", run.made("created", &thing.made))
         }
     }
 }

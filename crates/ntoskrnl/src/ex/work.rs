@@ -171,21 +171,20 @@ pub(crate) fn left(k: &Kernel, image: &Range<u64>) -> Vec<Left> {
     let all = running.into_iter().map(|(called, origin)| (called, origin, true));
     let all = all.chain(queued.into_iter().map(|(work, origin)| (work.called(), origin, false)));
     all.filter(|(called, ..)| image.contains(&called.routine))
-        .map(|(called, origin, running)| Left {
-            routine: Some(called.routine),
-            running,
-            ..k.left(LeftKind::WorkItem, called.item, origin)
-        })
+        .map(|(called, origin, running)| Left { running, ..item_left(k, &called, origin) })
         .collect()
+}
+
+/// Tells of a work item that is queued.
+fn item_left(k: &Kernel, called: &Called, origin: Origin) -> Left {
+    Left { routine: Some(called.routine), ..k.left(LeftKind::WorkItem, called.item, origin) }
 }
 
 /// Returns the first queued work item that lies in `range`.
 pub(crate) fn queued_in(k: &Kernel, range: &Range<u64>) -> Option<Left> {
     let queued: Vec<(Work, Origin)> = entries(k).iter().copied().collect();
-    queued.into_iter().find(|(work, _)| range.contains(&work.address())).map(|(work, origin)| {
-        let called = work.called();
-        Left { routine: Some(called.routine), ..k.left(LeftKind::WorkItem, called.item, origin) }
-    })
+    let (work, origin) = queued.into_iter().find(|(work, _)| range.contains(&work.address()))?;
+    Some(item_left(k, &work.called(), origin))
 }
 
 fn run(k: &Kernel, work: Work, origin: Origin) {
