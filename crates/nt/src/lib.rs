@@ -53,6 +53,7 @@ pub mod profile;
 pub mod ps;
 pub mod se;
 pub mod status;
+pub mod time;
 
 pub use alpc::*;
 pub use bugcheck::{BugCheck, FastFail};

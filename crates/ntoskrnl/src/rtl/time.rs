@@ -1,37 +1,17 @@
 //! Calendar time. The machine's local time is UTC.
 
+use nt::time::{DAY, SECOND, date, days};
+
 use crate::guest::Guest;
 use crate::kernel::Kernel;
 
-/// 100 ns units in a second.
-const SECOND: i64 = 10_000_000;
 /// Seconds from 1601 to 1970.
 const TO_1970: i64 = 11_644_473_600;
 /// Seconds from 1601 to 1980.
 const TO_1980: i64 = 11_960_006_400;
-const DAY: i64 = 86_400 * SECOND;
 
 /// `TIME_FIELDS`: year, month, day, hour, minute, second, millisecond, weekday from Sunday.
 pub(crate) type TimeFields = [i16; 8];
-
-/// Days from 1601-01-01 to a date of the Gregorian calendar.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    // Counts years from March, so that the leap day is the last of its year.
-    let shifted = (month + 9) % 12;
-    let year = year - i64::from(month < 3);
-    let since_0000_03_01 =
-        365 * year + year / 4 - year / 100 + year / 400 + (shifted * 306 + 5) / 10 + day - 1;
-    since_0000_03_01 - 584_694
-}
-
-fn date(days: i64) -> (i64, i64, i64) {
-    let mut year = 1601 + days / 366;
-    while self::days(year + 1, 1, 1) <= days {
-        year += 1;
-    }
-    let month = (1..=12).rev().find(|month| self::days(year, *month, 1) <= days).unwrap_or(1);
-    (year, month, days - self::days(year, month, 1) + 1)
-}
 
 /// Takes a time apart.
 pub(crate) fn RtlTimeToTimeFields(_: &Kernel, time: Guest<i64>, fields: Guest<TimeFields>) {

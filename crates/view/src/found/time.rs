@@ -1,27 +1,17 @@
-//! Times of Windows: units of 100 ns, since 1601 in UTC.
+//! Times of Windows, spelled.
+
+use nt::time::date;
 
 /// Units of 100 ns in a second.
-const SECOND: u64 = 10_000_000;
-/// Days from 0000-03-01 to 1601-01-01 in the Gregorian calendar.
-const DAYS_BEFORE: u64 = 584_694;
+const SECOND: u64 = nt::time::SECOND.cast_unsigned();
 
 /// Spells a moment: `2026-11-24 12:34:56Z`.
 pub(super) fn moment(time: u64) -> String {
     let seconds = time / SECOND;
-    let (days, second) = (seconds / 86_400 + DAYS_BEFORE, seconds % 86_400);
-    // Years begin in March here, so that the day which comes and goes is the last one. A cycle of 400 years has 146,097 days.
-    let (cycle, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let (date, calendar) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
-    let year = cycle * 400 + year + u64::from(calendar <= 2);
-    format!(
-        "{year:04}-{calendar:02}-{date:02} {:02}:{:02}:{:02}Z",
-        second / 3600,
-        second / 60 % 60,
-        second % 60
-    )
+    let (year, month, day) = date((seconds / 86_400).cast_signed());
+    let second = seconds % 86_400;
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}Z")
 }
 
 /// Spells a time span, to the millisecond where it is short: `1 h 01 min 01 s`, `2.500 s`.
