@@ -88,11 +88,6 @@ fn the_same_bugcheck_gives_the_same_dump() {
 
 #[test]
 fn dumps_of_one_run_are_of_one_boot_and_those_of_another_are_not() {
-    let look = |dump: Vec<u8>| {
-        let image = MemoryImage::from_bytes(dump).unwrap();
-        let kernel = Kernel::find(&image, FindOptions::default());
-        inspect::inspect("machine.dmp", &image, &kernel, &Options::default())
-    };
     let mut machine = Machine::boot(Config::default()).unwrap();
     let [mut before, mut after] = [Vec::new(), Vec::new()];
     machine.dump(DumpForm::Full, &mut before).unwrap();
@@ -100,7 +95,7 @@ fn dumps_of_one_run_are_of_one_boot_and_those_of_another_are_not() {
     machine.advance(std::time::Duration::from_secs(60)).unwrap();
     machine.dump(DumpForm::Full, &mut after).unwrap();
     drop(machine.finish());
-    let (before, after) = (look(before), look(after));
+    let (before, after) = (inspected(before), inspected(after));
     let difference = inspect::diff(&before, &after);
     assert_eq!(difference.boots, record::Boots::Same, "{}", difference.boots_because);
     assert!(after.boot.up_time.get().unwrap() >= before.boot.up_time.get().unwrap() + 600_000_000);
@@ -117,7 +112,7 @@ fn dumps_of_one_run_are_of_one_boot_and_those_of_another_are_not() {
     assert!(dumps[0] == dumps[2], "the same run gives the same bytes");
     let theirs = kdmp_parser::parse::KernelDumpParser::with_reader(Cursor::new(dumps[0].clone())).unwrap();
     let header = theirs.headers();
-    let [first, second, again] = dumps.map(look);
+    let [first, second, again] = dumps.map(inspected);
     assert_eq!(u64::try_from(header.system_time).ok(), first.boot.system_time.get());
     assert_eq!(u64::try_from(header.system_up_time).ok(), first.boot.up_time.get());
     let difference = inspect::diff(&first, &second);

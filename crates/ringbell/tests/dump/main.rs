@@ -270,7 +270,7 @@ fn leftovers(path: &Path) -> bool {
     folder.any(|entry| entry.unwrap().file_name().to_string_lossy().starts_with(&own))
 }
 
-/// Looks into a dump of a machine that died: no alarm, and the objects that the same machine had before the driver came.
+/// Looks into a dump that lacks nothing and shows no alarm.
 fn inspected(dump: Vec<u8>) -> record::Inspection {
     let image = MemoryImage::from_bytes(dump).unwrap();
     let kernel = Kernel::find(&image, FindOptions::default());
